@@ -9,6 +9,7 @@ import hashlib
 
 IMAGE = "hitless-server"
 SUITE = "bookworm"
+CERTIFICATES = "/usr/local/share/ca-certificates"
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-venv", "sudo", "rsync", "ca-certificates", "iproute2", "procps", "curl",
 )
@@ -35,7 +36,13 @@ def image_tag(certificates):
 
 def bootstrap_command(output):
     """Words that make the image's root file system as the tar archive ``output``."""
-    return ["mmdebstrap", "--quiet", "--variant=minbase", "--include=" + ",".join(PACKAGES), SUITE, output]
+    # Installing openssh-server makes host keys and systemd an id: shared by every server if they stayed in the image.
+    forget = 'rm -f "$1"/etc/ssh/ssh_host_*; : > "$1"/etc/machine-id'
+    words = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=" + ",".join(PACKAGES)]
+    words += ["--customize-hook=mkdir -p \"$1\"/usr/local/share/ca-certificates"]
+    words += ["--customize-hook=[ ! -d %s ] || cp -R %s/. \"$1\"%s" % (CERTIFICATES, CERTIFICATES, CERTIFICATES)]
+    words += ["--customize-hook=chroot \"$1\" update-ca-certificates", "--customize-hook=" + forget]
+    return [*words, SUITE, output]
 
 
 def run_command(name, image, ports, labels):
