@@ -76,7 +76,11 @@ def resolve(settings: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, A
     Raises:
         HitlessError: ``plan_unknown``, when a service has no command anywhere.
     """
-    app = {key: copy.deepcopy(settings[key]) for key in ("app", "target", "runtime", "router", "mounts", "domains", "preview_domain", "keep_releases") if key in settings}
+    app = {
+        key: copy.deepcopy(settings[key])
+        for key in ("app", "target", "runtime", "router", "mounts", "domains", "preview_domain", "keep_releases")
+        if key in settings
+    }
     app["build"] = _build(settings.get("build") or {}, plan)
     app["services"] = _services(settings.get("services") or {}, plan, app["build"])
     app["hooks"] = _hooks(settings.get("hooks") or {}, plan)

@@ -47,11 +47,39 @@ class Framework:
 # In this order: what is built on something else comes before it.
 FRAMEWORKS = (
     Framework("next", "next", "next build", "next start -H 127.0.0.1 -p $PORT", build_env=("NEXT_PUBLIC_*",), dev=("next",)),
-    Framework("nuxt", "nuxt", "nuxt build", "env NITRO_HOST=127.0.0.1 NITRO_PORT=$PORT node .output/server/index.mjs", build_env=("NUXT_*",), dev=("nuxt", "node .output")),
-    Framework("tanstack-start", "@tanstack/react-start", "vite build", "env HOST=127.0.0.1 node .output/server/index.mjs", build_env=("VITE_*",), dev=("vite", "vinxi", "node .output")),
+    Framework(
+        "nuxt",
+        "nuxt",
+        "nuxt build",
+        "env NITRO_HOST=127.0.0.1 NITRO_PORT=$PORT node .output/server/index.mjs",
+        build_env=("NUXT_*",),
+        dev=("nuxt", "node .output"),
+    ),
+    Framework(
+        "tanstack-start",
+        "@tanstack/react-start",
+        "vite build",
+        "env HOST=127.0.0.1 node .output/server/index.mjs",
+        build_env=("VITE_*",),
+        dev=("vite", "vinxi", "node .output"),
+    ),
     Framework("solid-start", "@solidjs/start", "vinxi build", "env HOST=127.0.0.1 node .output/server/index.mjs", build_env=("VITE_*",), dev=("vinxi",)),
-    Framework("react-router", "@react-router/serve", "react-router build", "env HOST=127.0.0.1 react-router-serve ./build/server/index.js", build_env=("VITE_*",), dev=("react-router",)),
-    Framework("remix", "@remix-run/serve", "remix vite:build", "env HOST=127.0.0.1 remix-serve ./build/server/index.js", build_env=("VITE_*",), dev=("remix vite:dev", "remix dev")),
+    Framework(
+        "react-router",
+        "@react-router/serve",
+        "react-router build",
+        "env HOST=127.0.0.1 react-router-serve ./build/server/index.js",
+        build_env=("VITE_*",),
+        dev=("react-router",),
+    ),
+    Framework(
+        "remix",
+        "@remix-run/serve",
+        "remix vite:build",
+        "env HOST=127.0.0.1 remix-serve ./build/server/index.js",
+        build_env=("VITE_*",),
+        dev=("remix vite:dev", "remix dev"),
+    ),
     Framework("sveltekit", "@sveltejs/kit", "vite build", "env HOST=127.0.0.1 node build", build_env=("VITE_*", "PUBLIC_*"), dev=("vite",)),
     Framework("astro", "astro", "astro build", output="dist", build_env=("PUBLIC_*",), dev=("astro",)),
     Framework("gatsby", "gatsby", "gatsby build", output="public", build_env=("GATSBY_*",), dev=("gatsby",)),
@@ -60,7 +88,9 @@ FRAMEWORKS = (
     Framework("eleventy", "@11ty/eleventy", "eleventy", output="_site", dev=("eleventy", "npx @11ty/eleventy", "npx eleventy")),
     Framework("nestjs", "@nestjs/core", "nest build", "node dist/main", dev=("nest start",)),
     Framework("angular", "@angular/core", "ng build", output="dist", spa=True, build_env=("NG_APP_*",), dev=("ng",)),
-    Framework("create-react-app", "react-scripts", "react-scripts build", output="build", spa=True, build_env=("REACT_APP_*",), dev=("react-scripts", "craco start")),
+    Framework(
+        "create-react-app", "react-scripts", "react-scripts build", output="build", spa=True, build_env=("REACT_APP_*",), dev=("react-scripts", "craco start")
+    ),
     Framework("vue-cli", "@vue/cli-service", "vue-cli-service build", output="dist", spa=True, build_env=("VUE_APP_*",), dev=("vue-cli-service",)),
     Framework("express", "express"),
     Framework("fastify", "fastify"),
@@ -71,9 +101,31 @@ FRAMEWORKS = (
     Framework("vite", "vite", "vite build", output="dist", spa=True, build_env=("VITE_*",), dev=("vite",)),
     Framework("parcel", "parcel", "parcel build", output="dist", spa=True, dev=("parcel",)),
 )
-_SERVER_FILES = ("server.js", "server.mjs", "server.cjs", "index.js", "index.mjs", "app.js", "app.mjs", "main.js", "src/server.js", "src/index.js", "src/app.js", "src/main.js")
-_WATCHERS = re.compile(r"^(?:npx\s+)?(?:nodemon|node-dev|supervisor)\s+(?:--exec\s+\S+\s+)?(?:-\S+\s+)*|(?<=node )--watch(?:-path=\S+)?\s+|(?<=tsx )watch\s+|(?<=bun )(?:--hot|--watch)\s+")
-_LOCKS = (("package-lock.json", "npm"), ("npm-shrinkwrap.json", "npm"), ("yarn.lock", "yarn"), ("pnpm-lock.yaml", "pnpm"), ("bun.lock", "bun"), ("bun.lockb", "bun"))
+_SERVER_FILES = (
+    "server.js",
+    "server.mjs",
+    "server.cjs",
+    "index.js",
+    "index.mjs",
+    "app.js",
+    "app.mjs",
+    "main.js",
+    "src/server.js",
+    "src/index.js",
+    "src/app.js",
+    "src/main.js",
+)
+_WATCHERS = re.compile(
+    r"^(?:npx\s+)?(?:nodemon|node-dev|supervisor)\s+(?:--exec\s+\S+\s+)?(?:-\S+\s+)*|(?<=node )--watch(?:-path=\S+)?\s+|(?<=tsx )watch\s+|(?<=bun )(?:--hot|--watch)\s+"
+)
+_LOCKS = (
+    ("package-lock.json", "npm"),
+    ("npm-shrinkwrap.json", "npm"),
+    ("yarn.lock", "yarn"),
+    ("pnpm-lock.yaml", "pnpm"),
+    ("bun.lock", "bun"),
+    ("bun.lockb", "bun"),
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +148,7 @@ def detect_node(files: Files, distribution: str) -> Plan | None:
     packages = _packages(package)
     framework = next((entry for entry in FRAMEWORKS if entry.package in packages), None)
     if framework is None and (package.get("workspaces") or files.has("pnpm-workspace.yaml")) and _program(files, package) is None:
-        return _workspace_member(files, package, distribution)
+        return _workspace_member(files, plan, package, distribution)
     if framework:
         plan.framework = framework.name
         plan.build_env = list(framework.build_env)
@@ -284,7 +336,9 @@ def _expand(scripts: dict[str, str], command: str, depth: int) -> str:
 
 
 def _is_dev(command: str) -> bool:
-    return bool(re.match(r"(?:npx\s+)?(?:vite|webpack(?:-dev-server)?|parcel|ng serve|react-scripts|next dev|nuxt dev|astro (?:dev|preview)|gulp|grunt)\b", command))
+    return bool(
+        re.match(r"(?:npx\s+)?(?:vite|webpack(?:-dev-server)?|parcel|ng serve|react-scripts|next dev|nuxt dev|astro (?:dev|preview)|gulp|grunt)\b", command)
+    )
 
 
 def _is_static_server(command: str) -> bool:
@@ -346,7 +400,9 @@ def _next(files: Files, plan: Plan, package: dict[str, Any], packages: dict[str,
         plan.static("out", "next.config")
         return True
     if match:
-        copy = "cp -R .next/static .next/standalone/.next/static" + (" && cp -R public .next/standalone/public" if any(path.startswith("public/") for path in files.paths) else "")
+        copy = "cp -R .next/static .next/standalone/.next/static" + (
+            " && cp -R public .next/standalone/public" if any(path.startswith("public/") for path in files.paths) else ""
+        )
         plan.build = steps(plan.build, copy)
         plan.web("env HOSTNAME=127.0.0.1 node .next/standalone/server.js", "next.config")
     return bool(match)
@@ -376,7 +432,9 @@ def _sveltekit(files: Files, plan: Plan, package: dict[str, Any], packages: dict
         plan.static("build", "svelte.config.js", spa=fallback)
         return True
     if "@sveltejs/adapter-node" not in packages:
-        plan.no_start("@sveltejs/adapter-node (a server) or @sveltejs/adapter-static (files) in package.json and svelte.config.js; adapter-auto makes nothing that a server can start")
+        plan.no_start(
+            "@sveltejs/adapter-node (a server) or @sveltejs/adapter-static (files) in package.json and svelte.config.js; adapter-auto makes nothing that a server can start"
+        )
         return True
     return False
 
@@ -439,14 +497,16 @@ def members(files: Files, package: dict[str, Any]) -> list[str]:
     return [path.removesuffix("/package.json") for path in files.glob(*(f"{pattern}/package.json" for pattern in cleaned))]
 
 
-def _workspace_member(files: Files, package: dict[str, Any], distribution: str) -> Plan:
+def _workspace_member(files: Files, plan: Plan, package: dict[str, Any], distribution: str) -> Plan:
     """The only member of a workspace that can be started; several are a question for a person."""
-    found = {folder: plan for folder in members(files, package) if (plan := detect_node(files.at(folder), distribution)) and plan.startable()}
-    if len(found) != 1:
-        names = ", ".join(found) or "none of its members"
-        raise unreadable("package.json", f"it is a workspace, and {names} can be started; say which with services.<name>.root in hitless.yml")
-    folder, plan = next(iter(found.items()))
-    return move(plan, folder)
+    found = {folder: member for folder in members(files, package) if (member := detect_node(files.at(folder), distribution)) and member.startable()}
+    if len(found) == 1:
+        folder, member = next(iter(found.items()))
+        return move(member, folder)
+    _install(files, plan, package, find_manager(files, package))
+    names = f"because {' and '.join(found)} can each be started" if found else "because no member of the workspace can be started"
+    plan.no_start(f"services.<name>.root to hitless.yml, {names}")
+    return plan
 
 
 def detect_deno(files: Files, distribution: str) -> Plan | None:
@@ -494,7 +554,12 @@ def detect_bun(files: Files, distribution: str) -> Plan | None:
     module = str(package.get("module") or "")
     entry = module if module.endswith(".ts") and files.has(module) else entry
     packages = _packages(package)
-    if manager.name != "bun" or start_script(package) or entry is None or any(framework.start or framework.output for framework in FRAMEWORKS if framework.package in packages):
+    if (
+        manager.name != "bun"
+        or start_script(package)
+        or entry is None
+        or any(framework.start or framework.output for framework in FRAMEWORKS if framework.package in packages)
+    ):
         return None
     plan = _new(package, files, distribution)
     plan.language = "bun"

@@ -151,11 +151,21 @@ def combine(plans: list[Plan]) -> Plan:
         whole.install = steps(*dict.fromkeys([whole.install, plan.install]))
         whole.build = steps(*dict.fromkeys([whole.build, plan.build]))
         whole.need(*plan.toolchain)
-        for mine, theirs in ((whole.lockfiles, plan.lockfiles), (whole.dependency_dirs, plan.dependency_dirs), (whole.build_env, plan.build_env), (whole.warnings, plan.warnings)):
+        for mine, theirs in (
+            (whole.lockfiles, plan.lockfiles),
+            (whole.dependency_dirs, plan.dependency_dirs),
+            (whole.build_env, plan.build_env),
+            (whole.warnings, plan.warnings),
+        ):
             mine.extend(item for item in theirs if item not in mine)
         whole.services.update(plan.services)
         whole.hooks = {**plan.hooks, **whole.hooks}
-        paths = {name: ":".join(dict.fromkeys(f"{whole.env.get(name, '')}:{value}".strip(":").split(":"))) for name, value in plan.env.items() if name in _PATHS}
-        whole.env = {**plan.env, **whole.env, **paths}
+        joined = {name: _joined(whole.env.get(name, ""), value) for name, value in plan.env.items() if name in _PATHS}
+        whole.env = {**plan.env, **whole.env, **joined}
         whole.why += plan.why
     return whole
+
+
+def _joined(mine: str, theirs: str) -> str:
+    parts = list(dict.fromkeys([part for part in mine.split(":") if part] + theirs.split(":")))
+    return ":".join(sorted(parts, key=lambda part: not part.startswith("/app")))

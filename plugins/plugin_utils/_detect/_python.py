@@ -17,9 +17,20 @@ _VENV = "python3 -m venv .venv"
 _PIP = ".venv/bin/pip install --disable-pip-version-check"
 # A package manager lives outside of the app's environment, so that the two never share a dependency.
 _TOOLS = '"$HOME"/.hitless-tools'
-_REQUIREMENTS = ("requirements.txt", "requirements/production.txt", "requirements/prod.txt", "requirements/base.txt", "requirements-prod.txt", "requirements/requirements.txt")
+_REQUIREMENTS = (
+    "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
+    "requirements/base.txt",
+    "requirements-prod.txt",
+    "requirements/requirements.txt",
+)
 # Debian packages that the source distributions of some packages are compiled against.
-_HEADERS = {"psycopg2": ("gcc", "python3-dev", "libpq-dev"), "mysqlclient": ("gcc", "python3-dev", "default-libmysqlclient-dev", "pkg-config"), "uwsgi": ("gcc", "python3-dev")}
+_HEADERS = {
+    "psycopg2": ("gcc", "python3-dev", "libpq-dev"),
+    "mysqlclient": ("gcc", "python3-dev", "default-libmysqlclient-dev", "pkg-config"),
+    "uwsgi": ("gcc", "python3-dev"),
+}
 
 
 @dataclass(frozen=True)
@@ -121,7 +132,9 @@ def manager(files: Files) -> tuple[str, str] | None:
     """The package manager and the file that decides it; None when nothing is to be installed."""
     locks = [(lock, name) for lock, name in (("uv.lock", "uv"), ("poetry.lock", "poetry"), ("pdm.lock", "pdm"), ("Pipfile.lock", "pipenv")) if files.has(lock)]
     if len(locks) > 1:
-        raise unreadable(" and ".join(lock for lock, _ in locks), "they are lockfiles of different package managers, and only one can install the app; remove the others")
+        raise unreadable(
+            " and ".join(lock for lock, _ in locks), "they are lockfiles of different package managers, and only one can install the app; remove the others"
+        )
     if locks:
         return locks[0][1], locks[0][0]
     requirements = files.first(*_REQUIREMENTS)
@@ -141,10 +154,9 @@ def manager(files: Files) -> tuple[str, str] | None:
 
 def _install(files: Files, plan: Plan) -> None:
     found = manager(files)
-    plan.dependency_dirs = [".venv"]
     if found is None:
-        plan.install = _VENV
         return
+    plan.dependency_dirs = [".venv"]
     plan.package_manager, decider = found
     plan.because("package manager", plan.package_manager, decider)
     commands = {"pip": _install_pip, "uv": _install_uv, "poetry": _install_poetry, "pdm": _install_pdm, "pipenv": _install_pipenv}
@@ -175,7 +187,10 @@ def _in_venv(command: str) -> str:
 def _install_uv(files: Files, _decider: str) -> list[str]:
     frozen = " --frozen" if files.has("uv.lock") else ""
     # Inexact: what is installed beside the lock (a server) stays.
-    return [_tool("uv"), f"env UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv {_TOOLS}/uv/bin/uv sync{frozen} --inexact --no-dev --python .venv/bin/python"]
+    return [
+        _tool("uv"),
+        f"env UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=.venv {_TOOLS}/uv/bin/uv sync{frozen} --inexact --no-dev --python .venv/bin/python",
+    ]
 
 
 def _install_poetry(files: Files, _decider: str) -> list[str]:
@@ -234,7 +249,9 @@ def _django(files: Files, plan: Plan, packages: dict[str, str], manage: str) -> 
 
 
 def _collectstatic(files: Files, here: Files, plan: Plan, packages: dict[str, str], manage: str, project: str) -> None:
-    settings = [path for path in here.glob(f"{project}/settings*.py", f"{project}/settings/*.py") if re.search(r"^\s*STATIC_ROOT\s*=", here.text(path), re.MULTILINE)]
+    settings = [
+        path for path in here.glob(f"{project}/settings*.py", f"{project}/settings/*.py") if re.search(r"^\s*STATIC_ROOT\s*=", here.text(path), re.MULTILINE)
+    ]
     if not settings:
         return
     plan.build = steps(plan.build, f".venv/bin/python {shlex.quote(manage)} collectstatic --noinput")
@@ -291,20 +308,17 @@ def _entry(files: Files, path: str, constructor: str) -> Entry | None:
     return Entry(path, module, imported[1], False) if imported and path.rpartition("/")[2] in _ENTRY_NAMES else None
 
 
-def _choose(entries: list[Entry]) -> Entry | None:
-    """The entry to serve: a wsgi.py or asgi.py says so by its name; else the one file that builds the app."""
+def _choose(entries: list[Entry]) -> list[Entry]:
+    """What could be served: a wsgi.py or asgi.py says so by its name; else the files that build an app. More than one is a question."""
     by_name = [entry for entry in entries if entry.file.rpartition("/")[2] in ("wsgi.py", "asgi.py")]
     if by_name:
-        return by_name[0]
+        return by_name[:1]
     built = [entry for entry in entries if entry.constructed and not entry.factory] or [entry for entry in entries if entry.constructed]
     if not built:
-        return entries[0] if entries else None
+        return entries[:1]
     depth = min(entry.file.count("/") for entry in built)
     level = [entry for entry in built if entry.file.count("/") == depth]
-    named = [entry for entry in level if entry.file.rpartition("/")[2] in (*_ENTRY_NAMES, "__init__.py")] or level
-    if len(named) > 1:
-        raise unreadable(" and ".join(entry.file for entry in named), "each of them builds an app, and nothing says which one to serve; set services.web.command in hitless.yml, or add a Procfile")
-    return named[0]
+    return [entry for entry in level if entry.file.rpartition("/")[2] in (*_ENTRY_NAMES, "__init__.py")] or level
 
 
 def _start(files: Files, plan: Plan, packages: dict[str, str], framework: Framework | None) -> None:
@@ -315,10 +329,15 @@ def _start(files: Files, plan: Plan, packages: dict[str, str], framework: Framew
     if serve == "script":
         _script(files, plan, framework.name if framework else "app")
         return
-    entry = _choose(_entries(files, framework.constructor if framework else "(?!)"))
-    if entry is None:
+    chosen = _choose(_entries(files, framework.constructor if framework else "(?!)"))
+    if len(chosen) > 1:
+        names = " and ".join(item.file for item in chosen)
+        plan.no_start(f"a wsgi.py, an asgi.py or a Procfile that says which app is served, because {names} each build one")
+        return
+    if not chosen:
         _script(files, plan, framework.name if framework else "Python app")
         return
+    entry = chosen[0]
     target = f"{entry.module}:{entry.name}" + (".server" if framework and framework.name == "dash" else "")
     if serve == "asgi" or (serve == "plain" and re.search(rf"^async def {entry.name}\(", files.text(entry.file), re.MULTILINE)):
         _asgi(plan, packages, target, entry.file, factory=entry.factory)
@@ -357,8 +376,20 @@ def _alongside(plan: Plan, packages: dict[str, str], server: str, known: tuple[s
     if given:
         plan.because("server", given, packages[given])
         return
-    plan.install = steps(plan.install, f"{_PIP} {server}")
+    plan.install = steps(plan.install or _VENV, f"{_PIP} {server}")
+    plan.dependency_dirs = [".venv"]
     plan.because("server", f"{server}, installed beside the app's packages because they have no server", None)
+
+
+def complete_python(files: Files, plan: Plan, commands: list[str]) -> None:
+    """Give what given commands start: the server that they name, and ``python`` by that name, which Debian does not have."""
+    packages = _packages(files)
+    for command in commands:
+        server = re.match(r"(?:exec\s+|cd\s+\S+\s*&&\s*)*(gunicorn|uvicorn|hypercorn|daphne)\b", command)
+        if server and server[1] not in packages and f"{_PIP} {server[1]}" not in (plan.install or ""):
+            _alongside(plan, packages, server[1], (server[1],))
+        if plan.install is None and re.search(r"(?:^|\s)python\s", command):
+            plan.install, plan.dependency_dirs = _VENV, [".venv"]
 
 
 def _ui(files: Files, plan: Plan, kind: str) -> None:
@@ -378,6 +409,8 @@ def _script(files: Files, plan: Plan, name: str) -> None:
     """A program that opens the port itself: it must read PORT."""
     readers = [path for path in _ENTRY_NAMES if re.search(r"""["']PORT["']""", files.text(path))]
     if readers:
-        plan.web(f"python {readers[0]}", readers[0])
+        plan.web(f"python3 {readers[0]}", readers[0])
         return
-    plan.no_start(f"a file named app.py, main.py or wsgi.py that builds a {name} in a variable named app, or that reads PORT from the environment and serves it")
+    plan.no_start(
+        f"a file named app.py, main.py or wsgi.py that builds a {name} in a variable named app, or that reads PORT from the environment and serves it"
+    )

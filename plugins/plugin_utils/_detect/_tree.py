@@ -180,4 +180,6 @@ class Files:
 
 def unreadable(path: str, reason: str) -> HitlessError:
     """The error for a file that decides the plan and cannot be understood."""
-    return HitlessError("plan_unknown", f"{path} cannot be used to plan the app: {reason}. Nothing was changed.", hint=f"Correct {path} and run `hitless plan`.")
+    return HitlessError(
+        "plan_unknown", f"{path} cannot be used to plan the app: {reason}. Nothing was changed.", hint=f"Correct {path} and run `hitless plan`."
+    )

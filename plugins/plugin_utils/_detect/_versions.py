@@ -118,4 +118,6 @@ def set_version(plan: Plan, language: str, wanted: tuple[str, str] | None, distr
     have = DISTRIBUTIONS.get(distribution, {}).get(language)
     if have is None or satisfies(have, version):
         return
-    plan.warn(f"{file} asks for {language} {version}; {distribution} has {have}, and the build uses that. Put {language} {version} on the host (for example with mise) if the app needs it.")
+    plan.warn(
+        f"{file} asks for {language} {version}; {distribution} has {have}, and the build uses that. Put {language} {version} on the host (for example with mise) if the app needs it."
+    )
