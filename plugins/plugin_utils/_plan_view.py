@@ -22,7 +22,7 @@ def plan_table(plan: Mapping[str, Any], app: Mapping[str, Any]) -> list[dict[str
     Returns:
         One row a fact, each with ``what``, ``value`` and ``why`` (the file that decided, or where else it comes from).
     """
-    rows = [_row(plan, what, plan[key], what) for what, key in (("language", "language"), ("version", "version"), ("framework", "framework"), ("package manager", "package_manager"))]
+    rows = [_row(plan, what, plan[what.replace(" ", "_")], what) for what in ("language", "version", "framework", "package manager")]
     rows += [_build_row(plan, app["build"], key, reason) for key, reason in _BUILD_ROWS]
     rows += [_service_row(plan, name, service) for name, service in app["services"].items()]
     for name in ("pre_deploy", "post_deploy"):
@@ -58,7 +58,8 @@ def _service_row(plan: Mapping[str, Any], name: str, service: Mapping[str, Any])
     detected = plan["services"].get(name, {})
     what = f"service {name} ({service['type']})"
     if service["type"] == "static":
-        return {"what": what, "value": f"files of {service['output']}" + (", unknown paths get index.html" if service["spa"] else ""), "why": _file(plan, "output")}
+        fallback = ", unknown paths get index.html" if service["spa"] else ""
+        return {"what": what, "value": f"files of {service['output']}{fallback}", "why": _file(plan, "output")}
     found = service["command"] == detected.get("command")
     why = _file(plan, "start" if name == "web" else f"start {name}") if found else "hitless.yml"
     return {"what": what, "value": service["command"] or "what the image starts", "why": why}

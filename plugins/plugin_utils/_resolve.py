@@ -68,10 +68,8 @@ def resolve(settings: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, A
     """Merge hitless.yml over a plan (``Plan.as_dict()``, whose services already have the Procfile over detection).
 
     Returns:
-        ``app``, ``target``, ``runtime``, ``router``, ``mounts``, ``domains``, ``preview_domain``, ``keep_releases``, ``hooks`` as in the settings with the plan's
-        hooks below them; ``services``: as in the settings, every one with ``command`` (None only for a static site, and for what an image starts by itself),
-        a static one with ``output`` and ``spa``; ``build``: the settings' with ``builder``, ``install``, ``build``, ``toolchain``, ``lockfiles``, ``dependency_dirs``,
-        ``build_env``, ``output`` and ``spa`` of the plan where the settings say nothing; ``env``: the plan's.
+        ``app`` of docs/architecture.md: every service has a ``command`` (None only for a static site, and for what an image starts by itself),
+        a static one ``output`` and ``spa``; ``build``, ``hooks`` and ``env`` hold the plan's where the settings say nothing.
 
     Raises:
         HitlessError: ``plan_unknown``, when a service has no command anywhere.

@@ -16,9 +16,8 @@ import yaml
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree, MemoryTree, detect
 
-CASES = [
-    pytest.param(case, id=f"{path.stem}: {case['name']}") for path in sorted((Path(__file__).parent / "detect" / "cases").glob("*.yml")) for case in yaml.safe_load(path.read_text())
-]
+TABLES = sorted((Path(__file__).parent / "detect" / "cases").glob("*.yml"))
+CASES = [pytest.param(case, id=f"{path.stem}: {case['name']}") for path in TABLES for case in yaml.safe_load(path.read_text())]
 
 
 def value(plan: dict[str, Any], key: str) -> Any:

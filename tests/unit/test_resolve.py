@@ -49,7 +49,8 @@ def test_case(case: dict[str, Any]) -> None:
 
 
 def test_the_table_says_what_and_which_file_decided() -> None:
-    plan, app = resolved({"files": {"requirements.txt": "flask\ngunicorn\n", "app.py": "app = Flask(__name__)\n"}, "settings": {"hooks": {"pre_deploy": "./migrate"}}})
+    files = {"requirements.txt": "flask\ngunicorn\n", "app.py": "app = Flask(__name__)\n"}
+    plan, app = resolved({"files": files, "settings": {"hooks": {"pre_deploy": "./migrate"}}})
     rows = plan_table(plan, app)
     assert {"what": "framework", "value": "flask", "why": "requirements.txt"} in rows
     assert {"what": "service web (web)", "value": "gunicorn --bind 127.0.0.1:$PORT --threads 4 app:app", "why": "app.py"} in rows

@@ -41,7 +41,8 @@ SITES: tuple[Detector, ...] = (detect_hugo, detect_jekyll, detect_mkdocs, detect
 
 LOOKED_FOR = (
     "requirements.txt, pyproject.toml, Pipfile, manage.py (Python)", "package.json, server.js (Node, Bun)", "deno.json (Deno)", "Gemfile, config.ru (Ruby)",
-    "composer.json, index.php (PHP)", "go.mod, main.go (Go)", "Cargo.toml (Rust)", "pom.xml, build.gradle (Java, Kotlin)", "*.csproj (.NET)", "mix.exs (Elixir)",
+    "composer.json, index.php (PHP)", "go.mod, main.go (Go)", "Cargo.toml (Rust)", "pom.xml, build.gradle (Java, Kotlin)", "*.csproj (.NET)",
+    "mix.exs (Elixir)",
     "hugo.toml, _config.yml, mkdocs.yml, conf.py (site generators)", "index.html, Staticfile (files)", "Dockerfile", "Procfile",
 )  # fmt: skip
 # The program that a command starts with tells the language when several would do.
@@ -49,7 +50,8 @@ _PROGRAMS = {
     "python": ("python", "python3", "gunicorn", "uvicorn", "hypercorn", "daphne", "waitress-serve", "uwsgi", "celery", "flask", "streamlit", "fastapi"),
     "node": ("node", "npm", "npx", "yarn", "pnpm", "next", "nuxt", "tsx", "ts-node"),
     "ruby": ("bundle", "ruby", "rails", "puma", "rackup", "unicorn"),
-    "php": ("php",), "java": ("java", "mvn"), "kotlin": ("java",), "deno": ("deno",), "bun": ("bun", "bunx"), "elixir": ("mix", "elixir"), "dotnet": ("dotnet",),
+    "php": ("php",), "java": ("java", "mvn"), "kotlin": ("java",), "deno": ("deno",), "bun": ("bun", "bunx"),
+    "elixir": ("mix", "elixir"), "dotnet": ("dotnet",),
 }  # fmt: skip
 _IMAGE_BUILDERS = ("dockerfile", "image", "nixpacks", "railpack")
 

@@ -116,7 +116,8 @@ _SERVER_FILES = (
     "src/main.js",
 )
 _WATCHERS = re.compile(
-    r"^(?:npx\s+)?(?:nodemon|node-dev|supervisor)\s+(?:--exec\s+\S+\s+)?(?:-\S+\s+)*|(?<=node )--watch(?:-path=\S+)?\s+|(?<=tsx )watch\s+|(?<=bun )(?:--hot|--watch)\s+"
+    r"^(?:npx\s+)?(?:nodemon|node-dev|supervisor)\s+(?:--exec\s+\S+\s+)?(?:-\S+\s+)*"
+    r"|(?<=node )--watch(?:-path=\S+)?\s+|(?<=tsx )watch\s+|(?<=bun )(?:--hot|--watch)\s+"
 )
 _LOCKS = (
     ("package-lock.json", "npm"),
@@ -433,7 +434,8 @@ def _sveltekit(files: Files, plan: Plan, package: dict[str, Any], packages: dict
         return True
     if "@sveltejs/adapter-node" not in packages:
         plan.no_start(
-            "@sveltejs/adapter-node (a server) or @sveltejs/adapter-static (files) in package.json and svelte.config.js; adapter-auto makes nothing that a server can start"
+            "@sveltejs/adapter-node (a server) or @sveltejs/adapter-static (files) in package.json and svelte.config.js; "
+            "adapter-auto makes nothing that a server can start"
         )
         return True
     return False
@@ -484,7 +486,8 @@ def _remix(files: Files, plan: Plan, package: dict[str, Any], packages: dict[str
 
 # What a framework's own configuration decides, beyond the table.
 _SPECIAL = {
-    "next": _next, "nuxt": _nuxt, "react-router": _react_router, "remix": _remix, "sveltekit": _sveltekit, "astro": _astro, "angular": _angular, "vitepress": _vitepress,
+    "next": _next, "nuxt": _nuxt, "react-router": _react_router, "remix": _remix, "sveltekit": _sveltekit, "astro": _astro,
+    "angular": _angular, "vitepress": _vitepress,
 }  # fmt: skip
 
 

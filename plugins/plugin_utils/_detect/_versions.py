@@ -12,10 +12,22 @@ from ._tree import Files
 
 # What `apt-get install` gives. A language that is missing from a distribution is not in its row.
 DISTRIBUTIONS = {
-    "debian-12": {"python": "3.11", "node": "18.20", "ruby": "3.1", "php": "8.2", "go": "1.19", "rust": "1.63", "java": "17", "elixir": "1.14", "hugo": "0.111"},
-    "debian-13": {"python": "3.13", "node": "20.19", "ruby": "3.3", "php": "8.4", "go": "1.24", "rust": "1.85", "java": "21", "elixir": "1.18", "hugo": "0.131"},
-    "ubuntu-22.04": {"python": "3.10", "node": "12.22", "ruby": "3.0", "php": "8.1", "go": "1.18", "rust": "1.75", "java": "11", "elixir": "1.12", "hugo": "0.92", "dotnet": "8.0"},
-    "ubuntu-24.04": {"python": "3.12", "node": "18.19", "ruby": "3.2", "php": "8.3", "go": "1.22", "rust": "1.75", "java": "21", "elixir": "1.14", "hugo": "0.123", "dotnet": "8.0"},
+    "debian-12": {
+        "python": "3.11", "node": "18.20", "ruby": "3.1", "php": "8.2", "go": "1.19",
+        "rust": "1.63", "java": "17", "elixir": "1.14", "hugo": "0.111",
+    },
+    "debian-13": {
+        "python": "3.13", "node": "20.19", "ruby": "3.3", "php": "8.4", "go": "1.24",
+        "rust": "1.85", "java": "21", "elixir": "1.18", "hugo": "0.131",
+    },
+    "ubuntu-22.04": {
+        "python": "3.10", "node": "12.22", "ruby": "3.0", "php": "8.1", "go": "1.18",
+        "rust": "1.75", "java": "11", "elixir": "1.12", "hugo": "0.92", "dotnet": "8.0",
+    },
+    "ubuntu-24.04": {
+        "python": "3.12", "node": "18.19", "ruby": "3.2", "php": "8.3", "go": "1.22",
+        "rust": "1.75", "java": "21", "elixir": "1.14", "hugo": "0.123", "dotnet": "8.0",
+    },
 }  # fmt: skip
 DEFAULT_DISTRIBUTION = "debian-12"
 
@@ -119,5 +131,6 @@ def set_version(plan: Plan, language: str, wanted: tuple[str, str] | None, distr
     if have is None or satisfies(have, version):
         return
     plan.warn(
-        f"{file} asks for {language} {version}; {distribution} has {have}, and the build uses that. Put {language} {version} on the host (for example with mise) if the app needs it."
+        f"{file} asks for {language} {version}; {distribution} has {have}, and the build uses that. "
+        f"Put {language} {version} on the host (for example with mise) if the app needs it."
     )
