@@ -11,7 +11,7 @@ import shlex
 from typing import Any
 
 from ._plan import Plan, steps
-from ._tree import Files
+from ._tree import Files, items, table
 from ._versions import pinned, set_version
 
 _PROGRAM = ".hitless/bin/web"
@@ -78,8 +78,8 @@ def detect_rust(files: Files, distribution: str) -> Plan | None:
     cargo = files.toml("Cargo.toml")
     plan = Plan("rust", toolchain=["cargo", "rustc", "build-essential", "pkg-config", "libssl-dev"], package_manager="cargo")
     plan.because("language", "rust", "Cargo.toml")
-    channel = files.toml("rust-toolchain.toml").get("toolchain", {}).get("channel")
-    package: dict[str, Any] = cargo.get("package", {})
+    channel = table(files.toml("rust-toolchain.toml"), "toolchain").get("channel")
+    package: dict[str, Any] = table(cargo, "package")
     least = package.get("rust-version") if isinstance(package.get("rust-version"), str) else None
     set_version(
         plan,
@@ -87,7 +87,7 @@ def detect_rust(files: Files, distribution: str) -> Plan | None:
         pinned(files, "rust") or ((str(channel), "rust-toolchain.toml") if channel else (f">={least}", "Cargo.toml") if least else None),
         distribution,
     )
-    dependencies = cargo.get("dependencies", {})
+    dependencies = table(cargo, "dependencies")
     plan.framework = next(
         (name for crate, name in (("axum", "axum"), ("actix-web", "actix"), ("rocket", "rocket"), ("warp", "warp"), ("poem", "poem")) if crate in dependencies),
         None,
@@ -113,14 +113,14 @@ def detect_rust(files: Files, distribution: str) -> Plan | None:
 
 
 def _rust_bins(files: Files, cargo: dict[str, Any]) -> list[str]:
-    found = [str(entry["name"]) for entry in cargo.get("bin", []) if "name" in entry]
+    found = [str(entry["name"]) for entry in items(cargo, "bin") if isinstance(entry, dict) and "name" in entry]
     if "package" in cargo:
         name = str(cargo["package"].get("name", ""))
-        if files.has("src/main.rs") and not any(entry.get("path", "src/main.rs") == "src/main.rs" for entry in cargo.get("bin", [])):
+        if files.has("src/main.rs") and not any(entry.get("path", "src/main.rs") == "src/main.rs" for entry in items(cargo, "bin")):
             found.append(name)
         found += [posixpath.basename(path).removesuffix(".rs") for path in files.glob("src/bin/*.rs")]
         found += [path.split("/")[2] for path in files.glob("src/bin/*/main.rs")]
-    for pattern in cargo.get("workspace", {}).get("members", []):
+    for pattern in items(table(cargo, "workspace"), "members"):
         for path in files.glob(f"{str(pattern).rstrip('/')}/Cargo.toml"):
             member = files.at(posixpath.dirname(path))
             found += _rust_bins(member, member.toml("Cargo.toml"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ._plan import Plan, move, steps
-from ._tree import Files, unreadable
+from ._tree import Files, items, table, unreadable
 from ._versions import pinned, set_version
 
 # Programs that come from the npm registry and not from the distribution are put here, in the app's own folder.
@@ -175,18 +175,18 @@ def _new(package: dict[str, Any], files: Files, distribution: str) -> Plan:
     plan = Plan("node", toolchain=["nodejs", "npm"], env={"NODE_ENV": "production"})
     plan.because("language", "node", "package.json")
     plan.path("node_modules/.bin", _TOOLS_BIN)
-    engine = package.get("volta", {}).get("node") or package.get("engines", {}).get("node")
+    engine = table(package, "volta").get("node") or table(package, "engines").get("node")
     set_version(plan, "node", pinned(files, "node") or ((str(engine), "package.json") if engine else None), distribution)
     return plan
 
 
 def _packages(package: dict[str, Any]) -> dict[str, str]:
-    return {**package.get("devDependencies", {}), **package.get("dependencies", {})}
+    return {**table(package, "devDependencies"), **table(package, "dependencies")}
 
 
 def _scripts(package: dict[str, Any]) -> dict[str, str]:
-    scripts = package.get("scripts", {})
-    return {str(name): str(command) for name, command in scripts.items()} if isinstance(scripts, dict) else {}
+    scripts = table(package, "scripts")
+    return {str(name): str(command) for name, command in scripts.items()}
 
 
 def find_manager(files: Files, package: dict[str, Any]) -> Manager:
@@ -451,14 +451,14 @@ def _astro(files: Files, plan: Plan, package: dict[str, Any], packages: dict[str
 
 def _angular(files: Files, plan: Plan, package: dict[str, Any], packages: dict[str, str]) -> bool:
     plan.env["NG_CLI_ANALYTICS"] = "false"
-    projects = files.json("angular.json").get("projects", {})
+    projects = table(files.json("angular.json"), "projects")
     apps = {name: project for name, project in projects.items() if project.get("projectType", "application") == "application"}
     if len(apps) != 1:
         plan.no_start("exactly one application in angular.json, or services in hitless.yml that say which one")
         return True
     name, project = next(iter(apps.items()))
-    target = project.get("architect", project.get("targets", {})).get("build", {})
-    options = target.get("options", {})
+    target = table(table(project, "architect") or table(project, "targets"), "build")
+    options = table(target, "options")
     path = options.get("outputPath")
     base = str(path.get("base", f"dist/{name}") if isinstance(path, dict) else path or f"dist/{name}").strip("/")
     if options.get("server") and options.get("ssr"):
@@ -493,9 +493,8 @@ _SPECIAL = {
 
 def members(files: Files, package: dict[str, Any]) -> list[str]:
     """Folders of the packages of a workspace."""
-    named = package.get("workspaces", [])
-    patterns = named.get("packages", []) if isinstance(named, dict) else named
-    patterns = [*patterns, *files.yaml("pnpm-workspace.yaml").get("packages", [])]
+    patterns = items(package, "workspaces") or items(table(package, "workspaces"), "packages")
+    patterns = [*patterns, *items(files.yaml("pnpm-workspace.yaml"), "packages")]
     cleaned = [str(pattern).removeprefix("./").rstrip("/").replace("**", "*") for pattern in patterns if not str(pattern).startswith("!")]
     return [path.removesuffix("/package.json") for path in files.glob(*(f"{pattern}/package.json" for pattern in cleaned))]
 

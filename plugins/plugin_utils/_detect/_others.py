@@ -9,7 +9,7 @@ from typing import Any
 
 from ._plan import Plan, Service, steps
 from ._procfile import use_processes
-from ._tree import Files
+from ._tree import Files, items, table
 from ._versions import set_version
 
 _LANGUAGES = {"nodejs": "node", "golang": "go", "jdk": "java"}
@@ -33,8 +33,8 @@ def dockerfile_of(files: Files) -> str | None:
     """The Dockerfile, by its own name or by what another file calls it."""
     captain = files.json("captain-definition") if files.has("captain-definition") else {}
     named = str(captain.get("dockerfilePath", "")).removeprefix("./")
-    build = files.yaml("heroku.yml").get("build", {}) if files.has("heroku.yml") else {}
-    docker = build.get("docker", {}) if isinstance(build, dict) else {}
+    build = table(files.yaml("heroku.yml"), "build") if files.has("heroku.yml") else {}
+    docker = table(build, "docker")
     web = docker.get("web") if isinstance(docker, dict) else None
     heroku = web.get("dockerfile", "Dockerfile") if isinstance(web, dict) else str(web or "")
     if captain.get("dockerfileLines"):
@@ -63,11 +63,11 @@ def _captain(files: Files, plan: Plan, distribution: str) -> None:
 
 def _app_json(files: Files, plan: Plan) -> None:
     settings = files.json("app.json")
-    variables = settings.get("env", {})
+    variables = table(settings, "env")
     if isinstance(variables, dict):
         _env(plan, {name: value.get("value") if isinstance(value, dict) else value for name, value in variables.items()})
-    scripts = settings.get("scripts", {})
-    dokku = scripts.get("dokku", {}) if isinstance(scripts, dict) else {}
+    scripts = table(settings, "scripts")
+    dokku = table(scripts, "dokku")
     for theirs, ours in (("predeploy", "pre_deploy"), ("postdeploy", "post_deploy")):
         if dokku.get(theirs):
             plan.hooks[ours] = str(dokku[theirs])
@@ -76,15 +76,15 @@ def _app_json(files: Files, plan: Plan) -> None:
 
 def _heroku(files: Files, plan: Plan) -> None:
     settings = files.yaml("heroku.yml") if files.text("heroku.yml").strip() else {}
-    run = settings.get("run", {})
+    run = table(settings, "run")
     processes = {str(name): _words(command) for name, command in run.items()} if isinstance(run, dict) else {}
-    release = settings.get("release", {})
+    release = table(settings, "release")
     if isinstance(release, dict) and release.get("command"):
         commands = release["command"]
         processes["release"] = " && ".join(map(str, commands)) if isinstance(commands, list) else str(commands)
     use_processes(plan, {name: command for name, command in processes.items() if command}, "heroku.yml")
-    build = settings.get("build", {})
-    setup = settings.get("setup", {})
+    build = table(settings, "build")
+    setup = table(settings, "setup")
     _env(plan, build.get("config") if isinstance(build, dict) else None)
     _env(plan, setup.get("config") if isinstance(setup, dict) else None)
 
@@ -97,21 +97,21 @@ def _words(command: Any) -> str:
 
 def _commands(step: Any, key: str) -> str | None:
     """The shell commands of a step; a copy, a path or "..." (what the tool would do itself) is none."""
-    items = step.get(key, []) if isinstance(step, dict) else []
-    words = [item.get("cmd") if isinstance(item, dict) else item for item in ([items] if isinstance(items, str) else items)]
+    given = step.get(key) if isinstance(step, dict) else None
+    words = [item.get("cmd") if isinstance(item, dict) else item for item in ([given] if isinstance(given, str) else items(step, key))]
     return steps(*(str(word) for word in words if word and word != "..."))
 
 
 def _railpack(files: Files, plan: Plan, distribution: str) -> None:
     settings = files.json("railpack.json")
-    named = settings.get("steps", {})
+    named = table(settings, "steps")
     _replace(plan, "install", _commands(named.get("install"), "commands"), "railpack.json")
     _replace(plan, "build", _commands(named.get("build"), "commands"), "railpack.json")
-    deploy = settings.get("deploy", {})
+    deploy = table(settings, "deploy")
     _start(plan, deploy.get("startCommand"), "railpack.json")
     _env(plan, deploy.get("variables"))
-    plan.need(*map(str, [*settings.get("buildAptPackages", []), *(package for package in deploy.get("aptPackages", []) if package != "...")]))
-    for name, version in settings.get("packages", {}).items():
+    plan.need(*map(str, [*items(settings, "buildAptPackages"), *(package for package in items(deploy, "aptPackages") if package != "...")]))
+    for name, version in table(settings, "packages").items():
         language = _LANGUAGES.get(name, name)
         if language == plan.language:
             set_version(plan, language, (str(version), "railpack.json"), distribution)
@@ -119,14 +119,14 @@ def _railpack(files: Files, plan: Plan, distribution: str) -> None:
 
 def _nixpacks(files: Files, plan: Plan) -> None:
     settings = files.toml("nixpacks.toml")
-    phases = settings.get("phases", {})
+    phases = table(settings, "phases")
     _replace(plan, "install", _commands(phases.get("install"), "cmds"), "nixpacks.toml")
     _replace(plan, "build", _commands(phases.get("build"), "cmds"), "nixpacks.toml")
-    start = settings.get("start", {})
-    _start(plan, start.get("cmd") if isinstance(start, dict) else start, "nixpacks.toml")
+    start = table(settings, "start")
+    _start(plan, start.get("cmd"), "nixpacks.toml")
     _env(plan, settings.get("variables"))
-    plan.need(*(str(package) for package in phases.get("setup", {}).get("aptPkgs", []) if package != "..."))
-    if [package for package in phases.get("setup", {}).get("nixPkgs", []) if package != "..."]:
+    plan.need(*(str(package) for package in items(table(phases, "setup"), "aptPkgs") if package != "..."))
+    if [package for package in items(table(phases, "setup"), "nixPkgs") if package != "..."]:
         plan.warn("nixpacks.toml names Nix packages, which the native builder does not have: name the Debian packages in aptPkgs, or use the builder nixpacks.")
 
 

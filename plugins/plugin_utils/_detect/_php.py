@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 
 from ._plan import Plan, steps
-from ._tree import Files
+from ._tree import Files, table
 from ._versions import pinned, set_version
 
 _SERVER = ".hitless/serve.sh"
@@ -89,7 +89,7 @@ def detect_php(files: Files, distribution: str) -> Plan | None:
     plan = Plan("php", toolchain=["php-cli", "php-fpm", "nginx-light"])
     plan.because("language", "php", marker)
     composer = files.json("composer.json")
-    required: dict[str, str] = composer.get("require", {}) if isinstance(composer.get("require"), dict) else {}
+    required: dict[str, str] = table(composer, "require")
     set_version(plan, "php", pinned(files, "php") or ((str(required["php"]), "composer.json") if "php" in required else None), distribution)
     _framework(files, plan, required)
     _packages(files, plan, required)

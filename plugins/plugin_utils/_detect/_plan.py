@@ -10,7 +10,6 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
-
 # Variables that hold several folders; of two plans both count.
 _PATHS = ("PATH", "PYTHONPATH")
 

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 
 from ._plan import Plan, steps
-from ._tree import Files, unreadable
+from ._tree import Files, items, table, unreadable
 from ._versions import pinned, set_version
 
 _VENV = "python3 -m venv .venv"
@@ -87,10 +87,10 @@ def detect_python(files: Files, distribution: str) -> Plan | None:
 
 def _declared_version(files: Files) -> tuple[str, str] | None:
     pyproject = files.toml("pyproject.toml")
-    wanted = pyproject.get("project", {}).get("requires-python") or pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {}).get("python")
+    wanted = table(pyproject, "project").get("requires-python") or table(table(table(pyproject, "tool"), "poetry"), "dependencies").get("python")
     if wanted:
         return str(wanted), "pyproject.toml"
-    requires = files.toml("Pipfile").get("requires", {})
+    requires = table(files.toml("Pipfile"), "requires")
     wanted = requires.get("python_full_version") or requires.get("python_version")
     return (str(wanted), "Pipfile") if wanted else None
 
@@ -108,14 +108,14 @@ def _packages(files: Files) -> dict[str, str]:
         for extras in re.findall(r"^\s*[\w.-]+\[([^\]]+)\]", files.text(path), re.MULTILINE):
             _add_extras(found, extras, path)
     pyproject = files.toml("pyproject.toml")
-    for requirement in pyproject.get("project", {}).get("dependencies", []):
+    for requirement in items(table(pyproject, "project"), "dependencies"):
         match = re.match(r"\s*([\w.-]+)(?:\[([^\]]+)\])?", str(requirement))
         if match:
             found.setdefault(_normal(match[1]), "pyproject.toml")
             _add_extras(found, match[2] or "", "pyproject.toml")
-    for name in pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {}):
+    for name in table(table(table(pyproject, "tool"), "poetry"), "dependencies"):
         found.setdefault(_normal(name), "pyproject.toml")
-    for name in files.toml("Pipfile").get("packages", {}):
+    for name in table(files.toml("Pipfile"), "packages"):
         found.setdefault(_normal(name), "Pipfile")
     for name in re.findall(r"""["']([A-Za-z][\w.-]*)\s*(?:[<>=~!\[][^"']*)?["']""", files.text("setup.py")):
         found.setdefault(_normal(name), "setup.py")
@@ -140,7 +140,7 @@ def manager(files: Files) -> tuple[str, str] | None:
     requirements = files.first(*_REQUIREMENTS)
     if requirements:
         return "pip", requirements
-    tools = files.toml("pyproject.toml").get("tool", {})
+    tools = table(files.toml("pyproject.toml"), "tool")
     for name in ("poetry", "pdm", "uv"):
         if name in tools:
             return name, "pyproject.toml"
@@ -195,7 +195,7 @@ def _install_uv(files: Files, _decider: str) -> list[str]:
 
 def _install_poetry(files: Files, _decider: str) -> list[str]:
     pyproject = files.toml("pyproject.toml")
-    scripts = pyproject.get("project", {}).get("scripts") or pyproject.get("tool", {}).get("poetry", {}).get("scripts")
+    scripts = table(pyproject, "project").get("scripts") or table(table(pyproject, "tool"), "poetry").get("scripts")
     root = "" if scripts else " --no-root"
     return [_tool("poetry"), _in_venv(f"{_TOOLS}/poetry/bin/poetry install --only main --no-interaction{root}")]
 

@@ -15,7 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import yaml
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 
 # Folders that tools make and that say nothing about the app.
@@ -183,3 +182,15 @@ def unreadable(path: str, reason: str) -> HitlessError:
     return HitlessError(
         "plan_unknown", f"{path} cannot be used to plan the app: {reason}. Nothing was changed.", hint=f"Correct {path} and run `hitless plan`."
     )
+
+
+def table(value: Any, key: str) -> dict[str, Any]:
+    """The mapping at ``key``; ``{}`` when there is none, or something else stands there."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def items(value: Any, key: str) -> list[Any]:
+    """The list at ``key``; ``[]`` when there is none, or something else stands there."""
+    found = value.get(key) if isinstance(value, dict) else None
+    return found if isinstance(found, list) else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from ._plan import Plan
-from ._tree import Files
+from ._tree import Files, table
 
 # What `apt-get install` gives. A language that is missing from a distribution is not in its row.
 DISTRIBUTIONS = {
@@ -70,7 +70,7 @@ def _pinned_here(files: Files, language: str) -> tuple[str, str] | None:
         if match:
             return match[1], ".tool-versions"
         for file in ("mise.toml", ".mise.toml"):
-            tool = files.toml(file).get("tools", {}).get(name)
+            tool = table(files.toml(file), "tools").get(name)
             version = tool[0] if isinstance(tool, list) and tool else tool.get("version") if isinstance(tool, dict) else tool
             if version:
                 return str(version), file
