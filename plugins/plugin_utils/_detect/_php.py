@@ -24,7 +24,7 @@ run=$(mktemp -d /tmp/php.XXXXXX)
 fpm=$(command -v php-fpm || ls /usr/sbin/php-fpm* | tail -n 1)
 cat >"$run/fpm.conf" <<FPM
 [global]
-error_log = /proc/self/fd/2
+error_log = $run/fpm.log
 daemonize = no
 [www]
 listen = $run/fpm.sock
@@ -67,7 +67,7 @@ http {
   }
 }
 NGINX
-"$fpm" --nodaemonize --fpm-config "$run/fpm.conf" &
+"$fpm" --nodaemonize --force-stderr --fpm-config "$run/fpm.conf" &
 fpm_pid=$!
 # Before 1.19.5 nginx has no -e, and only complains that it cannot open its usual log.
 if nginx -h 2>&1 | grep -q -e ' -e filename'; then set -- -e stderr; fi
