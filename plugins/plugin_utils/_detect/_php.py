@@ -77,6 +77,7 @@ trap 'kill -QUIT "$nginx_pid"; wait "$nginx_pid"; kill -QUIT "$fpm_pid"; wait "$
 # Neither is of use without the other.
 while kill -0 "$fpm_pid" && kill -0 "$nginx_pid"; do sleep 1 & wait $!; done
 kill "$fpm_pid" "$nginx_pid" || true
+rm -rf "$run"
 exit 1
 """
 
