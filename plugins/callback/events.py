@@ -36,11 +36,12 @@ from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.display import Display
-
 from ansible_collections.hitless.paas.plugins.plugin_utils._human import human_line
 from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX, Translator
 
-_RC_FAILED, _RC_UNREACHABLE, _RC_INTERRUPTED = 2, 4, 99
+_RC_FAILED = 2
+_RC_UNREACHABLE = 4
+_RC_INTERRUPTED = 99
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]

@@ -49,7 +49,6 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.release import __version__ as ansible_version
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible.utils.vars import load_extra_vars
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import EXIT_CONFIG, HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._inventory import Host, hosts_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._targets import load_target

@@ -16,13 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _dotenv, _yaml
 from ansible_collections.hitless.paas.plugins.plugin_utils._yaml import Document, Key, Problem, dotted
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 SCHEMA = Path(__file__).parent / "schema" / "hitless.schema.json"
 NAMES = ("hitless.yml", "hitless.yaml")
@@ -104,11 +103,16 @@ def assume(folder: str | os.PathLike[str], target: str | None = None) -> tuple[S
         raise HitlessError("config_invalid", f"{folder} is not a folder; nothing was changed", hint="give the app's folder")
     name = target or DEFAULT_TARGET
     if name != DEFAULT_TARGET:
-        raise HitlessError("config_invalid", f"there is no target {name} in {root}: it has no hitless.yml; nothing was changed", hint="hitless init, then add the target to hitless.yml")
+        message = f"there is no target {name} in {root}: it has no hitless.yml; nothing was changed"
+        raise HitlessError("config_invalid", message, hint="hitless init, then add the target to hitless.yml")
     dotenv, problems = _read_dotenv(root)
     _refuse(problems)
     app = app_name(root.name)
-    assumptions = [f'the app is called "{app}", after its folder', "its services are what detection finds", f'the target is "{name}", a server in a local container']
+    assumptions = [
+        f'the app is called "{app}", after its folder',
+        "its services are what detection finds",
+        f'the target is "{name}", a server in a local container',
+    ]
     return _settings({"app": app}, name, root / NAMES[0], dotenv, {}, [], written=False), assumptions
 
 
@@ -170,7 +174,9 @@ def dump(settings: Settings) -> str:
 
 
 def _flow(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) or not re.fullmatch(r"[a-z][a-z-]*[a-z]", value) or value in ("yes", "no", "on", "off", "true", "false", "null") else value
+    """``value`` as YAML in one line; JSON is YAML."""
+    plain = isinstance(value, str) and re.fullmatch(r"[a-z][a-z_-]*[a-z]", value) and value not in ("yes", "no", "on", "off", "true", "false", "null")
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _block(name: str, value: Mapping[str, Any], otherwise: str) -> list[str]:
@@ -278,7 +284,7 @@ def _problem(document: Document, file: str, key: Key, message: str) -> Problem:
 def _unknown(name: str, rule: Mapping[str, Any]) -> str:
     known = sorted(rule["properties"])
     near = difflib.get_close_matches(str(name), known, 1)
-    return f"is not a key of hitless.yml{f'; did you mean {near[0]}?' if near else ''}; allowed: {', '.join(known)}"
+    return f"is not a key that is known here{f'; did you mean {near[0]}?' if near else ''}; allowed: {', '.join(known)}"
 
 
 def _allowed(rule: Mapping[str, Any]) -> str:
@@ -444,7 +450,8 @@ def _settings(
     options = dict((data.get("targets") or {}).get(target) or {})
     merged = _over(data, {key: options.pop(key) for key in _TARGET_OVERRIDES if key in options})
     properties = schema()["properties"]
-    fill = {name: _filled(properties[name], merged.get(name)) for name in ("build", "hooks", "lock", "mounts", "domains", "preview_domain", "keep_releases", "runtime", "router")}
+    names = ("build", "hooks", "lock", "mounts", "domains", "preview_domain", "keep_releases", "runtime", "router")
+    fill = {name: _filled(properties[name], merged.get(name)) for name in names}
     services = {name: _service(service) for name, service in (merged.get("services") or {}).items()}
     values = {
         "app": data["app"], "target": target, "source": str(file.parent), "provider": _provider(options, file.parent), "services": services, **fill,

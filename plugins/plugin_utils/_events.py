@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
 
@@ -111,7 +111,15 @@ _EMPTY: dict[str, dict[str, Any]] = {
     "switch": {"from": [], "to": [], "service": None},
     "drain": {"endpoint": "", "in_flight": 0},
     "warning": {"message": "", "hint": None},
-    "deployed": {"status": None, "url": None, "preview_url": None, "release": None, "seconds": 0.0, "requests": {"sent": 0, "failed": 0, "held": 0, "cut": 0}, "changed": True},
+    "deployed": {
+        "status": None,
+        "url": None,
+        "preview_url": None,
+        "release": None,
+        "seconds": 0.0,
+        "requests": {"sent": 0, "failed": 0, "held": 0, "cut": 0},
+        "changed": True,
+    },
     "failed": {"phase": None, "reason": "", "hint": None, "rolled_back": False, "log_tail": [], "exit": 1},
     "deploying": {"pid": 1},
 }
@@ -120,7 +128,7 @@ KINDS = tuple(_EMPTY)
 
 def now() -> str:
     """The time in UTC as ISO 8601 with milliseconds and Z."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse(raw: Mapping[str, Any]) -> Body:

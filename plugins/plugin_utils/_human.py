@@ -40,5 +40,6 @@ def _said_last(event: Mapping[str, Any]) -> str:
     if kind == "failed":
         return f"failed{' in ' + event['phase'] if event['phase'] else ''}: {event['reason']}{hint}"
     if kind == "deployed":
-        return f"{event['status'] or 'done'}{' at ' + event['url'] if event['url'] else ''} in {event['seconds']:.1f} s, {event['requests']['failed']} failed requests"
+        where = f" at {event['url']}" if event["url"] else ""
+        return f"{event['status'] or 'done'}{where} in {event['seconds']:.1f} s, {event['requests']['failed']} failed requests"
     return f"goes on as process {event['pid']}"

@@ -70,4 +70,10 @@ def _byos(provider: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 def _login(variables: Mapping[str, Any]) -> dict[str, Any]:
     """What every SSH host gets: one connection for all tasks, modules through its pipe."""
-    return {"ansible_connection": "ssh", "ansible_ssh_args": _SSH_ARGS, "ansible_pipelining": True, "ansible_become": variables["ansible_user"] != "root", **variables}
+    return {
+        "ansible_connection": "ssh",
+        "ansible_ssh_args": _SSH_ARGS,
+        "ansible_pipelining": True,
+        "ansible_become": variables["ansible_user"] != "root",
+        **variables,
+    }

@@ -45,7 +45,11 @@ _UNREACHABLE: tuple[tuple[str, str, str], ...] = (
         "allow sudo without a password there, or ansible-playbook --ask-become-pass",
     ),
     (r"is not in the sudoers|may not run sudo|sudo: .*not found", "the user may not use sudo on {host}", "log in as root, or allow sudo there"),
-    (r"python3?: (command )?not found|python3?: No such file|interpreter.*(not found|No such file)", "{host} has no /usr/bin/python3", "ssh {host} apt-get install python3"),
+    (
+        r"python3?: (command )?not found|python3?: No such file|interpreter.*(not found|No such file)",
+        "{host} has no /usr/bin/python3",
+        "ssh {host} apt-get install python3",
+    ),
     (r"Connection (reset|closed)|Broken pipe|kex_exchange", "{host} closed the connection", "try again; if it stays: ssh {host}"),
 )
 

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _config, _dotenv
+from jsonschema import Draft202012Validator
 
 FULL = """\
 app: shop
@@ -159,7 +158,9 @@ def test_all_errors_come_at_once(tmp_path):
 def test_aliases_work_and_cannot_explode(tmp_path):
     settings = _config.load(_write(tmp_path, "app: a\nservices:\n  x: &x {command: run, replicas: 2}\n  y: {<<: *x, replicas: 3}\n"), env={})
     assert [(service["command"], service["replicas"]) for service in settings.values["services"].values()] == [("run", 2), ("run", 3)]
-    bomb = "app: a\nenv:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(f"  {new}: &{new} [{','.join(['*' + old] * 10)}]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True))
+    bomb = "app: a\nenv:\n  a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"  {new}: &{new} [{','.join(['*' + old] * 10)}]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)
+    )
     assert any("aliases" in message for _line, _key, message in _errors(tmp_path, bomb))
     assert any("aliases" in message for _line, _key, message in _errors(tmp_path, "app: a\nenv: &e\n  x: *e\n"))
 
@@ -183,12 +184,16 @@ def test_target_that_cannot_be_picked_lists_them(tmp_path, named, part):
     assert part in caught.value.message
 
 
-@pytest.mark.parametrize(("value", "expected"), [("500ms", 0.5), ("1s", 1.0), ("2m", 120.0), ("1.5h", 5400.0), ("1d", 86400.0), (5, 5.0), ("7", 7.0), (0.25, 0.25)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("500ms", 0.5), ("1s", 1.0), ("2m", 120.0), ("1.5h", 5400.0), ("1d", 86400.0), (5, 5.0), ("7", 7.0), (0.25, 0.25)]
+)
 def test_durations(value, expected):
     assert _config.seconds(value) == expected
 
 
-@pytest.mark.parametrize(("value", "expected"), [("512M", 512 * 1024**2), ("1G", 1024**3), ("1.5GiB", 3 * 512 * 1024**2), ("2KB", 2048), (4096, 4096), ("77", 77)])
+@pytest.mark.parametrize(
+    ("value", "expected"), [("512M", 512 * 1024**2), ("1G", 1024**3), ("1.5GiB", 3 * 512 * 1024**2), ("2KB", 2048), (4096, 4096), ("77", 77)]
+)
 def test_sizes(value, expected):
     assert _config.size_bytes(value) == expected
 

@@ -13,15 +13,21 @@ from pathlib import Path
 
 import ansible_runner
 import pytest
-from jsonschema import Draft202012Validator
-
 from ansible_collections.hitless.paas.plugins.plugin_utils import _events
 from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX, Translator
+from jsonschema import Draft202012Validator
 
 VALIDATOR = Draft202012Validator(_events.schema())
 HERE = Path(__file__).parent
 ANSIBLE_PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
-DEPLOYED = {"event": "deployed", "status": "RUNNING", "release": "20261121080000", "seconds": 2.5, "requests": {"sent": 3, "failed": 0, "held": 1, "cut": 0}, "changed": True}
+DEPLOYED = {
+    "event": "deployed",
+    "status": "RUNNING",
+    "release": "20261121080000",
+    "seconds": 2.5,
+    "requests": {"sent": 3, "failed": 0, "held": 1, "cut": 0},
+    "changed": True,
+}
 
 
 def _line(**event):
@@ -47,13 +53,21 @@ def test_schema_is_a_schema():
 def test_every_kind_has_the_schema_s_fields(kind):
     rule = _events.schema()["$defs"][kind]
     assert list(_events.parse({"event": kind})) == list(rule["properties"])
-    assert rule["required"] == list(rule["properties"])
+    assert ["event", *rule["required"]] == list(rule["properties"])
 
 
 def test_lines_become_numbered_events_without_duplicates():
     translator = Translator()
     running = {"event": "phase", "name": "build", "state": "running", "seconds": 0.0}
-    lines = [_line(**running), "TASK [x]", _line(**running), _line(event="log", stream="build", line="a"), _line(event="log", stream="build", line="a"), EVENT_PREFIX + "{broken", _line(event="new")]
+    lines = [
+        _line(**running),
+        "TASK [x]",
+        _line(**running),
+        _line(event="log", stream="build", line="a"),
+        _line(event="log", stream="build", line="a"),
+        EVENT_PREFIX + "{broken",
+        _line(event="new"),
+    ]
     events = _valid([event for line in lines for event in translator.feed_line(line)] + translator.finish(0))
     assert [(event["seq"], event["event"]) for event in events] == [(1, "phase"), (2, "log"), (3, "log"), (4, "deployed")]
     assert translator.finish(0) == []
@@ -152,7 +166,13 @@ def run_folder(tmp_path):
 
 
 def _environment(folder):
-    own = {"ANSIBLE_ACTION_PLUGINS": str(HERE / "events_run" / "action_plugins"), "ANSIBLE_CALLBACKS_ENABLED": "hitless.paas.events", "ANSIBLE_LOCALHOST_WARNING": "false"}
+    path = f"{ANSIBLE_PLAYBOOK.parent}:{os.environ['PATH']}"
+    own = {
+        "PATH": path,
+        "ANSIBLE_ACTION_PLUGINS": str(HERE / "events_run" / "action_plugins"),
+        "ANSIBLE_CALLBACKS_ENABLED": "hitless.paas.events",
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+    }
     return {**os.environ, **own, "HITLESS_EVENTS_FILE": str(folder / "events.jsonl"), "TOKEN": "s3cret-value", "PYTHONUNBUFFERED": "1"}
 
 
@@ -169,6 +189,7 @@ def test_callback_and_runner_give_the_same_events(run_folder, end, last, rc):
     assert played.returncode == rc, played.stdout + played.stderr
     called_back = [json.loads(line) for line in (run_folder / "events.jsonl").read_text(encoding="utf-8").splitlines()]
 
+    (run_folder / "runner").mkdir()
     translator, run = Translator(), []
     runner = ansible_runner.run(
         private_data_dir=str(run_folder / "runner"), playbook=str(run_folder / "play.yml"), inventory=str(run_folder / "hitless.yml"), quiet=True,
@@ -188,7 +209,9 @@ def test_callback_and_runner_give_the_same_events(run_folder, end, last, rc):
 def test_events_that_cannot_be_written_go_to_stdout_and_fail_nothing(run_folder):
     (run_folder / "play.yml").write_text(PLAY % GOOD, encoding="utf-8")
     environment = {**_environment(run_folder), "HITLESS_EVENTS_FILE": str(run_folder / "none" / "events")}
-    played = subprocess.run([str(ANSIBLE_PLAYBOOK), "-i", "hitless.yml", "play.yml"], cwd=run_folder, env=environment, capture_output=True, text=True, check=False)
+    played = subprocess.run(
+        [str(ANSIBLE_PLAYBOOK), "-i", "hitless.yml", "play.yml"], cwd=run_folder, env=environment, capture_output=True, text=True, check=False
+    )
     assert played.returncode == 0
     events = [json.loads(line) for line in played.stdout.splitlines() if line.startswith('{"v"')]
     assert _valid(events)[-1]["event"] == "deployed"

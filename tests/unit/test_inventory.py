@@ -53,7 +53,7 @@ def folder(tmp_path):
 def test_hosts_of_the_target_that_an_extra_variable_names(folder):
     listed, hosts = _inventory(folder, "-e", "target=prod", TOKEN="x")
     assert listed["hitless"]["hosts"] == listed["hitless_prod"]["hosts"] == ["203.0.113.7", "app2.example.com", "2001:db8::1"]
-    first, second, third = hosts.values()
+    first, second, third = (hosts[name] for name in listed["hitless"]["hosts"])
     assert (first["ansible_host"], first["ansible_port"], first["ansible_user"], first["ansible_become"]) == ("203.0.113.7", 22, "root", False)
     assert (second["ansible_host"], second["ansible_port"], second["ansible_user"], second["ansible_become"]) == ("app2.example.com", 2222, "deploy", True)
     assert (third["ansible_host"], third["ansible_port"]) == ("2001:db8::1", 2200)
