@@ -150,13 +150,13 @@ PLAY = """
           changed: true
           events:
             - {event: phase, name: prepare, state: running, seconds: 0.0}
-            - {event: log, stream: build, line: "token is s3cret-value {{ '{{' }} 日本"}
+            - {event: log, stream: build, line: "token is {{ hitless_env.TOKEN }} {{ '{{' }} 日本"}
             - {event: phase, name: prepare, state: done, seconds: 0.5}
     - name: End
       say: {app: shop, deployment: "20261121080000", result: %s}
 """
 GOOD = json.dumps({"changed": True, "events": [DEPLOYED]})
-BAD = json.dumps({"failed": True, "msg": "s3cret-value broke", "error": {"code": "x", "message": "s3cret-value broke", "hint": "h", "details": {}, "exit": 1}})
+BAD = json.dumps({"failed": True, "msg": "{{ hitless_env.TOKEN }} broke", "error": {"code": "x", "message": "{{ hitless_env.TOKEN }} broke", "hint": "h", "details": {}, "exit": 1}})
 
 
 @pytest.fixture
@@ -202,6 +202,7 @@ def test_callback_and_runner_give_the_same_events(run_folder, end, last, rc):
     assert [event["event"] for event in run] == ["phase", "log", "phase", last]
     assert {(event["app"], event["target"], event["host"], event["deployment"]) for event in run} == {("shop", "prod", "localhost", "20261121080000")}
     assert "s3cret-value" not in json.dumps(run, ensure_ascii=False) + played.stdout + played.stderr
+    assert "********" in json.dumps(run)
     assert EVENT_PREFIX not in played.stdout
     assert "hitless [localhost] prepare done (0.5 s)" in played.stdout
 
