@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ _LOG_CAP = 20 * 1024**2
 _TAIL_LINES = 50
 _TAIL_BYTES = 65536
 _LITTLE_SPACE = 16 * 1024**2
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+\Z")
 _STAGES = ("toolchain", "install", "build", "freeze")
 
 
@@ -118,15 +120,15 @@ class Build:
         self._reset_unit()
         self.state["seen"] += len(marks)
         if stage != "toolchain":
-            self._note(stage, "done")
+            self._note(stage, "done", marks[-1]["time"])
         if stage == "install" and self.state.get("layer"):
             self.layers.store(self.state["layer"], self.tree, self.build["dependency_dirs"], self.user)
 
-    def _note(self, phase, state):
-        now = time.time()
+    def _note(self, phase, state, ended=None):
         started = self.state["started"]
-        seconds = round(now - started, 3) if state != "skipped" else 0.0
-        self.state["phases"].append({"name": phase, "state": state, "started": _iso(started), "finished": _iso(now), "seconds": seconds})
+        ended = ended or time.time()
+        seconds = round(ended - started, 3) if state != "skipped" else 0.0
+        self.state["phases"].append({"name": phase, "state": state, "started": _iso(started), "finished": _iso(ended), "seconds": seconds})
 
     # --- stages: true when a unit was started -----------------------------------------------------------------------
 
@@ -156,7 +158,7 @@ class Build:
         if not missing:
             return False
         words = " ".join(missing)
-        command = "apt-get update -q && apt-get install -q -y --no-install-recommends " + words
+        command = "apt-get update -q && apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends -- " + words
         env = {"DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
         self._start_unit([{"name": "toolchain", "command": command}], env, [], os.path.join(self.work, "run"))
         return True
@@ -227,7 +229,8 @@ class Build:
     def _finish_tree(self):
         """Freeze the tree and give it its name."""
         seal(self.tree)
-        facts = {"v": 1, "digest": self.artifact, "source": self.source, "plan": self.plan, "built": _iso(time.time())}
+        plan = {"build": self.build, "env": self.plan.get("env") or {}, "mounts": self.plan.get("mounts") or {}}
+        facts = {"v": 1, "digest": self.artifact, "source": self.source, "plan": plan, "built": _iso(time.time())}
         facts.update(seconds=round(sum(phase["seconds"] for phase in self.state["phases"]), 3), bytes=size_of(self.tree))
         write_json(self.paths.artifact(self.artifact) + ".json", facts)
         run("sync", "-f", self.tree)
@@ -299,7 +302,11 @@ def _versions(packages):
 
 def _missing_packages(packages):
     installed = _versions(packages)
-    return [package for package in packages if package not in installed]
+    missing = [package for package in packages if package not in installed]
+    for package in missing:
+        if not _PACKAGE.match(package):
+            raise HitlessError("config_invalid", "%r is not the name of a Debian package; nothing was built." % package, "Look at the plan: hitless plan", {"phase": "install"})
+    return missing
 
 
 def _iso(seconds):

@@ -69,6 +69,9 @@ class Log:
             self._room -= len(lines)
             self._write(lines)
             return
+        fits = lines.rfind(b"\n", 0, self._room) + 1
+        self._write(lines[:fits])
+        lines = lines[fits:]
         self._room = 0
         self._left_out += len(lines)
         self._tail.extend(line[:_LINE] + b"\n" for line in lines.splitlines()[-_TAIL:])

@@ -18,11 +18,9 @@ _RUNNING = ("active", "activating", "deactivating", "reloading")
 def poll_script(unit: str, status: str, log: str, offset: int) -> str:
     """Prints how the unit is, the status file, and the log from ``offset`` on. The unit comes first: once it has ended, the rest is complete."""
     return f"""
-systemctl show -p ActiveState {shlex.quote(unit)}
-echo
-base64 -w0 {shlex.quote(status)} 2>/dev/null || true
-echo
-tail -c +{offset + 1} {shlex.quote(log)} 2>/dev/null | head -c {CHUNK} | base64 -w0
+printf 'unit %s\\n' "$(systemctl show --value -p ActiveState {shlex.quote(unit)})"
+printf 'status %s\\n' "$(base64 -w0 {shlex.quote(status)} 2>/dev/null)"
+printf 'log %s\\n' "$(tail -c +{offset + 1} {shlex.quote(log)} 2>/dev/null | head -c {CHUNK} | base64 -w0)"
 """
 
 
@@ -44,10 +42,10 @@ class LogFollower:
 
     def feed(self, answer: str) -> list[tuple[str, str]]:
         """The new lines, as (step, line), in an answer to ``poll_script``."""
-        state, status, log = [*answer.split("\n\n", 1)[0:1], *answer.split("\n\n", 1)[1].split("\n")][:3]
-        self.is_running = state.strip().partition("=")[2] in _RUNNING
-        self._marks = [(mark["offset"], mark["step"]) for mark in _marks(base64.b64decode(status)) if mark.get("state") == "running"]
-        data = base64.b64decode(log)
+        said = {name: value.strip() for name, _space, value in (line.partition(" ") for line in answer.splitlines())}
+        self.is_running = said.get("unit") in _RUNNING
+        self._marks = [(mark["offset"], mark["step"]) for mark in _marks(base64.b64decode(said.get("status", ""))) if mark.get("state") == "running"]
+        data = base64.b64decode(said.get("log", ""))
         self.has_more = len(data) >= CHUNK
         return self._take(data)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import NamedTuple
 
@@ -25,7 +26,12 @@ class Rule(NamedTuple):
 
 def parse(text: str, folder: str = "") -> list[Rule]:
     """The rules of one ignore file that lies in ``folder`` (relative, "" for the top)."""
-    return [rule for line in text.splitlines() if (rule := _rule(line, folder)) is not None]
+    return [rule for line in _as_bytes(text).split("\n") if (rule := _rule(line.rstrip("\r"), _as_bytes(folder))) is not None]
+
+
+def _as_bytes(text: str) -> str:
+    """``text`` with one character for each of its bytes, since git's ``?`` stands for one byte."""
+    return text if text.isascii() else os.fsencode(text).decode("latin-1")
 
 
 def _rule(line: str, folder: str) -> Rule | None:
@@ -54,6 +60,7 @@ def _strip(line: str) -> str:
     return stripped + " " if odd_backslashes and len(stripped) < len(line) else stripped
 
 
+_CLASSES = {"digit": "0-9", "alpha": "a-zA-Z", "alnum": "a-zA-Z0-9", "upper": "A-Z", "lower": "a-z", "space": r"\s", "xdigit": "0-9a-fA-F", "punct": r"!-/:-@\[-`{-~"}
 _TOKENS = re.compile(r"/\*\*/|^\*\*/|/\*\*$|\*+|\?|\\.|\[[!^]?\]?(?:\[:\w+:\]|\\.|[^\]\\])*\]|.", re.DOTALL)
 
 
@@ -69,12 +76,15 @@ def _token(token: str) -> str:
         return "[^/]*"
     if token[0] == "[" and len(token) > 1:
         negated, body = (True, token[2:-1]) if token[1] in "!^" else (False, token[1:-1])
+        for name, characters in _CLASSES.items():
+            body = body.replace("[:%s:]" % name, characters)
         return "(?!/)[%s%s]" % ("^" if negated else "", body.replace("[", "\\["))
     return re.escape(token[1]) if token[0] == "\\" and len(token) > 1 else re.escape(token)
 
 
 def ignores(rules: list[Rule], path: str, is_folder: bool) -> bool:
     """What the last rule that matches ``path`` says of it. Its parents are not looked at."""
+    path = _as_bytes(path)
     for rule in reversed(rules):
         if (is_folder or not rule.folders_only) and rule.pattern.fullmatch(path):
             return not rule.negated
