@@ -145,7 +145,7 @@ def failure_reason(marks, unit, build, commands, disk_full):
     step = last.get("step")
     what = "`%s` (%s)" % (_short(commands[step]), step) if step in commands else "The build"
     result = unit.get("Result")
-    if result == "oom-kill":
+    if result == "oom-kill" or last.get("oom"):
         return "%s ran out of memory: it was killed at the cap of %s." % (what, _size(build.get("memory")))
     if result == "timeout":
         return "%s did not end within %g seconds and was killed." % (what, build.get("timeout") or 0)

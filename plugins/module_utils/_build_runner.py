@@ -109,6 +109,17 @@ def _pump(child, fd, log):
     return child.wait()
 
 
+def _oom_kills():
+    """How many processes of this unit the kernel has killed for want of memory."""
+    try:
+        with open("/proc/self/cgroup", encoding="ascii") as stream:
+            group = stream.read().strip().rpartition("::")[2]
+        with open("/sys/fs/cgroup%s/memory.events" % group, encoding="ascii") as stream:
+            return int(dict(line.split() for line in stream).get("oom_kill", 0))
+    except (OSError, ValueError):
+        return 0
+
+
 def run_step(step, env, log):
     """Run one step ``{"name", "command"}``; true when it ended with 0."""
     started = time.monotonic()
@@ -121,7 +132,7 @@ def run_step(step, env, log):
     os.close(reader)
     log.close_step()
     state = "failed" if code else "done"
-    _report(step=step["name"], state=state, code=code, seconds=round(time.monotonic() - started, 3), offset=log.offset)
+    _report(step=step["name"], state=state, code=code, oom=bool(code and _oom_kills()), seconds=round(time.monotonic() - started, 3), offset=log.offset)
     return not code
 
 

@@ -114,6 +114,7 @@ RUNNING = FAILED[:1]
         (FAILED, {"Result": "exit-code"}, False, "`npm ci` (install) ended with exit status 3."),
         ([*RUNNING, {"step": "install", "state": "failed", "code": -11}], {"Result": "exit-code"}, False, "was killed by signal 11."),
         (RUNNING, {"Result": "oom-kill"}, False, "`npm ci` (install) ran out of memory: it was killed at the cap of 1024 MiB."),
+        ([*RUNNING, {"step": "install", "state": "failed", "code": 137, "oom": True}], {"Result": "exit-code"}, False, "it was killed at the cap of 1024 MiB."),
         (RUNNING, {"Result": "timeout"}, False, "did not end within 60 seconds and was killed."),
         (FAILED, {"Result": "exit-code"}, True, "failed because the disk of the host is full."),
         (RUNNING, {"Result": "success"}, False, "was stopped before it ended (success)."),
