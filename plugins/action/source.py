@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from ansible.module_utils.common.text.converters import to_text
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.plugin_utils._remote import RemoteStep, locked_script
@@ -107,5 +106,9 @@ class ActionModule(RemoteStep):
         if become is None:
             return []
         if str(become.name).rpartition(".")[2] != "sudo":
-            raise HitlessError("upload_failed", "The source can be uploaded with sudo only, not with %s; nothing was changed." % become.name, "Set ansible_become_method to sudo.")
+            raise HitlessError(
+                "upload_failed",
+                "The source can be uploaded with sudo only, not with %s; nothing was changed." % become.name,
+                "Set ansible_become_method to sudo.",
+            )
         return ["sudo", "-n"]

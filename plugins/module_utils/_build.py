@@ -96,9 +96,10 @@ class Build:
             self._remove_work()
             raise
         except OSError as error:
-            message = "The build of %s failed on the host: %s. What runs was left as it was." % (self.paths.app, error)
             self._remove_work()
-            raise HitlessError("build_failed", message, "Look at the disk of the host, then deploy again.", {"log_tail": self.tail(), "phase": self._phase()}) from error
+            message = "The build of %s failed on the host: %s. What runs was left as it was." % (self.paths.app, error)
+            details = {"log_tail": self.tail(), "phase": self._phase()}
+            raise HitlessError("build_failed", message, "Look at the disk of the host, then deploy again.", details) from error
 
     def _next(self):
         done = self.state["stage"]
@@ -263,7 +264,8 @@ class Build:
         shown = run("systemctl", "show", "-p", "ActiveState,Result,ExecMainStatus", self.unit)
         facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         if facts.get("ActiveState") in ("active", "activating", "deactivating"):
-            raise HitlessError("build_running", "The build of %s still runs in %s." % (self.paths.app, self.unit), "Wait for it to end.", {"phase": self._phase()})
+            message = "The build of %s still runs in %s; it was stopped." % (self.paths.app, self.unit)
+            raise HitlessError("build_failed", message, "Deploy again.", {"phase": self._phase(), "log_tail": self.tail()})
         return facts
 
     def _phase(self):
@@ -305,7 +307,8 @@ def _missing_packages(packages):
     missing = [package for package in packages if package not in installed]
     for package in missing:
         if not _PACKAGE.match(package):
-            raise HitlessError("config_invalid", "%r is not the name of a Debian package; nothing was built." % package, "Look at the plan: hitless plan", {"phase": "install"})
+            message = "%r is not the name of a Debian package; nothing was built." % package
+            raise HitlessError("config_invalid", message, "Look at the plan: hitless plan", {"phase": "install"})
     return missing
 
 

@@ -16,7 +16,16 @@ RUN_MOUNT = "/srv/.build"
 CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _CA_VARIABLES = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "CARGO_HTTP_CAINFO")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_HIDDEN = ("/etc/hitless", "/var/lib/hitless", "/var/log/hitless", "/etc/haproxy", "/run/haproxy", "/run/docker.sock", "/var/run/docker.sock", "/run/containerd")
+_HIDDEN = (
+    "/etc/hitless",
+    "/var/lib/hitless",
+    "/var/log/hitless",
+    "/etc/haproxy",
+    "/run/haproxy",
+    "/run/docker.sock",
+    "/var/run/docker.sock",
+    "/run/containerd",
+)
 _TASKS = 4096
 _INSTALL = ("pre", "install")
 _BUILD = ("build", "post")

@@ -23,7 +23,7 @@ _LINE = 8192
 _TAIL = 100
 # A process that a step left behind may keep the pipe open; its output is waited for no longer than this.
 _LINGER = 0.5
-_LAST = 5.0
+_OOM_FILES = {"": "/sys/fs/cgroup%s/memory.events", "memory": "/sys/fs/cgroup/memory%s/memory.oom_control"}
 
 
 class Log:
@@ -110,14 +110,19 @@ def _pump(child, fd, log):
 
 
 def _oom_kills():
-    """How many processes of this unit the kernel has killed for want of memory."""
-    try:
-        with open("/proc/self/cgroup", encoding="ascii") as stream:
-            group = stream.read().strip().rpartition("::")[2]
-        with open("/sys/fs/cgroup%s/memory.events" % group, encoding="ascii") as stream:
-            return int(dict(line.split() for line in stream).get("oom_kill", 0))
-    except (OSError, ValueError):
-        return 0
+    """How many processes of this unit the kernel has killed for want of memory; cgroup v2 says it in one file, v1 in another."""
+    kills = 0
+    with open("/proc/self/cgroup", encoding="ascii") as stream:
+        groups = [line.rstrip("\n").split(":", 2) for line in stream]
+    for _number, controller, path in groups:
+        if controller not in _OOM_FILES:
+            continue
+        try:
+            with open(_OOM_FILES[controller] % path, encoding="ascii") as stream:
+                kills += int(dict(line.split() for line in stream).get("oom_kill", 0))
+        except (OSError, ValueError):
+            continue
+    return kills
 
 
 def run_step(step, env, log):

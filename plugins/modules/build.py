@@ -116,7 +116,6 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.hitless.paas.plugins.module_utils._build import Build
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 

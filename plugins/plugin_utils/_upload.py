@@ -101,7 +101,9 @@ def upload_error(code: int, complaint: str, host: str) -> HitlessError:
     last = next((line for line in complaint.strip().splitlines() if line and not line.startswith("rsync error")), "exit status %d" % code)
     kept = "What arrived is kept for the next try; what runs was left as it was."
     if "No space left on device" in complaint:
-        return HitlessError("disk_full", "The disk of %s is full, so the source could not be uploaded. %s" % (host, kept), "Free some space on the host, then deploy again.")
+        return HitlessError(
+            "disk_full", "The disk of %s is full, so the source could not be uploaded. %s" % (host, kept), "Free some space on the host, then deploy again."
+        )
     if code == _VANISHED:
         return source_changed()
     if code == 127 or "rsync: command not found" in complaint or "rsync: not found" in complaint:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.hitless.paas.plugins.module_utils import _build_plan as plan_of
 from ansible_collections.hitless.paas.plugins.module_utils import _build_runner
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
@@ -38,7 +37,9 @@ def changed(path: str, value: object) -> dict[str, Any]:
     return plan
 
 
-@pytest.mark.parametrize(("path", "value"), [("build.install", "x"), ("build.build", "x"), ("build.post", "x"), ("build.toolchain", []), ("env", {}), ("mounts", {})])
+@pytest.mark.parametrize(
+    ("path", "value"), [("build.install", "x"), ("build.build", "x"), ("build.post", "x"), ("build.toolchain", []), ("env", {}), ("mounts", {})]
+)
 def test_artifact_digest_changes_with_what_goes_into_it(path: str, value: object) -> None:
     assert plan_of.artifact_digest("s", changed(path, value), {}) != plan_of.artifact_digest("s", PLAN, {})
 
@@ -99,7 +100,14 @@ def test_units_of_one_app_never_match_another() -> None:
 
 def test_sandbox() -> None:
     pairs = plan_of.sandbox(AppPaths("shop"), "20261121080000", {**BUILD, "network": False})
-    for pair in [("User", "hitless-shop"), ("MemoryMax", "1073741824"), ("CPUQuota", "150%"), ("RuntimeMaxSec", "60"), ("PrivateNetwork", "yes"), ("TemporaryFileSystem", "/srv:ro")]:
+    for pair in [
+        ("User", "hitless-shop"),
+        ("MemoryMax", "1073741824"),
+        ("CPUQuota", "150%"),
+        ("RuntimeMaxSec", "60"),
+        ("PrivateNetwork", "yes"),
+        ("TemporaryFileSystem", "/srv:ro"),
+    ]:
         assert pair in pairs
     assert ("PrivateNetwork", "yes") not in plan_of.sandbox(AppPaths("shop"), "20261121080000", BUILD)
 
@@ -129,7 +137,9 @@ def test_failure_reason(marks: list[dict[str, Any]], unit: dict[str, str], full:
 LAYERS = [("a", 5, 1), ("b", 5, 2), ("c", 5, 3)]
 
 
-@pytest.mark.parametrize(("cap", "keep", "gone"), [(15, "c", []), (10, "c", ["a"]), (5, "c", ["a", "b"]), (0, "c", ["a", "b"]), (10, "a", ["b"]), (0, None, ["a", "b", "c"])])
+@pytest.mark.parametrize(
+    ("cap", "keep", "gone"), [(15, "c", []), (10, "c", ["a"]), (5, "c", ["a", "b"]), (0, "c", ["a", "b"]), (10, "a", ["b"]), (0, None, ["a", "b", "c"])]
+)
 def test_layers_to_prune(cap: int, keep: str | None, gone: list[str]) -> None:
     assert plan_of.layers_to_prune(LAYERS, cap, keep) == gone
 
@@ -141,14 +151,22 @@ def run_order(tmp_path: Path, steps: list[tuple[str, str]], cap: int = 10**6, se
     order = {"steps": [{"name": name, "command": command} for name, command in steps], "env": dict(os.environ), "secrets": list(secrets), "cap": cap}
     (tmp_path / "order.json").write_text(json.dumps(order))
     with open(tmp_path / "log", "ab") as log, open(tmp_path / "status", "ab") as status:
-        code = subprocess.run([sys.executable, "-I", str(_build_runner.__file__), str(tmp_path / "order.json")], stdout=log, stderr=status, check=False).returncode
+        code = subprocess.run(
+            [sys.executable, "-I", str(_build_runner.__file__), str(tmp_path / "order.json")], stdout=log, stderr=status, check=False
+        ).returncode
     return code, (tmp_path / "log").read_bytes(), [json.loads(line) for line in (tmp_path / "status").read_text().splitlines()]
 
 
 def test_runner_runs_steps_in_order_and_says_how_they_ended(tmp_path: Path) -> None:
     code, log, marks = run_order(tmp_path, [("install", "echo one; echo two >&2"), ("build", "printf three")])
     assert (code, log) == (0, b"one\ntwo\nthree\n")
-    assert [(mark["step"], mark["state"]) for mark in marks] == [("install", "running"), ("install", "done"), ("build", "running"), ("build", "done"), (None, "done")]
+    assert [(mark["step"], mark["state"]) for mark in marks] == [
+        ("install", "running"),
+        ("install", "done"),
+        ("build", "running"),
+        ("build", "done"),
+        (None, "done"),
+    ]
     assert [mark["offset"] for mark in marks] == [0, 8, 8, 14, 14]
 
 
@@ -160,7 +178,12 @@ def test_runner_stops_at_the_first_failure(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("command", "shown"),
-    [("printf 'a\\377b\\n'", "a\ufffdb\n".encode()), ("read x || echo nothing to read", b"nothing to read\n"), ("printf 'key=s3cr3t-value\\n'", b"key=***\n"), ("(sleep 60 &) ; echo out", b"out\n")],
+    [
+        ("printf 'a\\377b\\n'", "a\ufffdb\n".encode()),
+        ("read x || echo nothing to read", b"nothing to read\n"),
+        ("printf 'key=s3cr3t-value\\n'", b"key=***\n"),
+        ("(sleep 60 &) ; echo out", b"out\n"),
+    ],
 )
 def test_runner_takes_what_a_step_does(command: str, shown: bytes, tmp_path: Path) -> None:
     assert run_order(tmp_path, [("build", command)], secrets=("s3cr3t-value",))[:2] == (0, shown)
@@ -221,7 +244,12 @@ def test_rsync_command_local_and_over_ssh() -> None:
 
 @pytest.mark.parametrize(
     ("words", "kept"),
-    [(["ssh", "-C"], ["ssh", "-C"]), (["sshpass", "-d12", "ssh", "-C"], ["ssh", "-C"]), (["/usr/bin/ssh"], ["/usr/bin/ssh"]), (["other", "-x"], ["other", "-x"])],
+    [
+        (["ssh", "-C"], ["ssh", "-C"]),
+        (["sshpass", "-d12", "ssh", "-C"], ["ssh", "-C"]),
+        (["/usr/bin/ssh"], ["/usr/bin/ssh"]),
+        (["other", "-x"], ["other", "-x"]),
+    ],
 )
 def test_ssh_words(words: list[str], kept: list[str]) -> None:
     assert upload.ssh_words(words) == kept
@@ -229,7 +257,12 @@ def test_ssh_words(words: list[str], kept: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("code", "complaint", "error"),
-    [(11, "write failed: No space left on device (28)", "disk_full"), (24, "file has vanished", "source_changed"), (127, "sh: rsync: not found", "upload_failed"), (255, "", "upload_failed")],
+    [
+        (11, "write failed: No space left on device (28)", "disk_full"),
+        (24, "file has vanished", "source_changed"),
+        (127, "sh: rsync: not found", "upload_failed"),
+        (255, "", "upload_failed"),
+    ],
 )
 def test_upload_errors(code: int, complaint: str, error: str) -> None:
     assert upload.upload_error(code, complaint, "h1").code == error

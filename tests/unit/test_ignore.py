@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hitless.paas.plugins.plugin_utils._ignore import ignores_within, parse
 
 PATHS = (
@@ -31,7 +30,9 @@ def test_same_answers_as_git(text: str, tmp_path: Path) -> None:
             full.touch()
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file() and ".git/" not in str(path)}
     (tmp_path / ".gitignore").write_text(text + "\n")
-    listed = subprocess.run(["git", "-C", str(tmp_path), "ls-files", "-o", "--exclude-standard", "-z"], check=True, capture_output=True).stdout.decode().split("\0")
+    listed = (
+        subprocess.run(["git", "-C", str(tmp_path), "ls-files", "-o", "--exclude-standard", "-z"], check=True, capture_output=True).stdout.decode().split("\0")
+    )
     rules = parse(text)
     assert {path for path in files if not ignores_within(rules, path)} == files & set(listed)
 

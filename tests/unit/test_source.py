@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import escapes, inspect, is_left_out
 
@@ -31,7 +30,11 @@ def tree(tmp_path: Path) -> Path:
 
 
 def git(folder: Path, *words: str) -> None:
-    subprocess.run(["git", "-C", str(folder), "-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "protocol.file.allow=always", *words], check=True, capture_output=True)
+    subprocess.run(
+        ["git", "-C", str(folder), "-c", "user.name=Ann", "-c", "user.email=ann@example.com", "-c", "protocol.file.allow=always", *words],
+        check=True,
+        capture_output=True,
+    )
 
 
 def _rename(tree: Path) -> None:
@@ -180,7 +183,16 @@ def test_left_out(path: str, out: bool) -> None:
 
 @pytest.mark.parametrize(
     ("path", "target", "out"),
-    [("a", "b", False), ("a", "../b", True), ("s/a", "../b", False), ("s/a", "../../b", True), ("a", "/b", True), ("a", "..b", False), ("a", ".", False), ("a", "..", True)],
+    [
+        ("a", "b", False),
+        ("a", "../b", True),
+        ("s/a", "../b", False),
+        ("s/a", "../../b", True),
+        ("a", "/b", True),
+        ("a", "..b", False),
+        ("a", ".", False),
+        ("a", "..", True),
+    ],
 )
 def test_escapes(path: str, target: str, out: bool) -> None:
     assert escapes(path, target) is out

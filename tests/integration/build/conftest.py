@@ -17,7 +17,6 @@ from typing import Any
 
 import docker
 import pytest
-
 from ansible_collections.hitless.paas.plugins.module_utils._build_plan import artifact_digest
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
 from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
@@ -85,7 +84,18 @@ class Server:
         self.count += 1
         self.deployment = "202611210800%02d" % self.count
         self.sh("""printf '{"deployment": "%s"}' > /var/lib/hitless/shop/lock""" % self.deployment)
-        caps: dict[str, Any] = {"builder": "auto", "install": None, "build": None, "pre": None, "post": None, "timeout": 300.0, "memory": 2**30, "cpu": None, "network": True, "output": None}
+        caps: dict[str, Any] = {
+            "builder": "auto",
+            "install": None,
+            "build": None,
+            "pre": None,
+            "post": None,
+            "timeout": 300.0,
+            "memory": 2**30,
+            "cpu": None,
+            "network": True,
+            "output": None,
+        }
         config: dict[str, Any] = {"app": "shop", "source": str(folder), "services": {}, "mounts": {}, "build": {**caps, **(build or {})}, **settings}
         source = inspect(folder)
         plan = resolve(config, plan_app(config, FolderTree(str(folder))).as_dict())
@@ -115,7 +125,14 @@ class Run:
         self.values = values
         (server.folder / "play.yml").write_text(_PLAY)
         (server.folder / "values.json").write_text(json.dumps(values))
-        words = [os.path.join(os.path.dirname(sys.executable), "ansible-playbook"), "-i", server.inventory(user), str(server.folder / "play.yml"), "-e", "@%s" % (server.folder / "values.json")]
+        words = [
+            os.path.join(os.path.dirname(sys.executable), "ansible-playbook"),
+            "-i",
+            server.inventory(user),
+            str(server.folder / "play.yml"),
+            "-e",
+            "@%s" % (server.folder / "values.json"),
+        ]
         env = {**os.environ, "PYTHONUNBUFFERED": "1", "ANSIBLE_PIPELINING": "1", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env, errors="replace")
         self.events: list[dict[str, Any]] = []

@@ -39,7 +39,9 @@ def failed(run: Any) -> dict[str, Any]:
 
 
 def leftovers(server: Server) -> str:
-    return server.sh("ls -A /srv/shop/artifacts | grep building || true; systemctl list-units --all --no-legend 'hitless-build-*'; pgrep -u hitless-shop -a || true")
+    return server.sh(
+        "ls -A /srv/shop/artifacts | grep building || true; systemctl list-units --all --no-legend 'hitless-build-*'; pgrep -u hitless-shop -a || true"
+    )
 
 
 @pytest.mark.parametrize(("name", "command"), [("hello-flask", ".venv/bin/python -c 'import flask, gunicorn'"), ("hello-node", "node --check server.js")])
@@ -179,7 +181,12 @@ def test_upload_moves_only_differences(user: str, server: Server, app: Path) -> 
     (app / "turns" / "y").touch()
     (app / "file1").write_bytes(b"z" * 100_000)
     second = server.build(app, user=user).ok()
-    sent = [event["detail"]["bytes"] for run in (first, second) for event in run.events if event["event"] == "phase" and event["name"] == "upload" and event["state"] == "done"]
+    sent = [
+        event["detail"]["bytes"]
+        for run in (first, second)
+        for event in run.events
+        if event["event"] == "phase" and event["name"] == "upload" and event["state"] == "done"
+    ]
     assert 100_000 < sent[1] < 110_000
     names = server.sh("cd %s && find . -mindepth 1 ! -path './file*' -printf '%%P|'" % second.artifact)
     assert sorted(names.strip("|").split("|")) == ["Procfile", "link", "new\nline", "run", "turns", "turns/y"]
