@@ -10,12 +10,16 @@ import pytest
 from ansible_collections.hitless.paas.plugins.plugin_utils._ignore import ignores_within, parse
 
 PATHS = (
-    "a", "a.log", "b/a.log", "b/c/a.log", "build/x", "b/build/x", "dir/x", "x/dir", "keep.log", "a b", "a ", "#x", "!x", "[x]", "ab", "ac", "a/b/c/d", "a.txt/x",
-    "docs/a.txt", "docs/sub/a.txt", "x/docs/a.txt", "foo/bar", "foo/x/bar", "foo/x/y/bar", "star*", "a\\b", "A.LOG", "é", "ünï.log", "a-b", "a]b", "1.tmp", "q/1.tmp",
+    "a", "a.log", "b/a.log", "b/c/a.log", "build/x", "b/build/x", "dir/x", "x/dir", "keep.log", "a b", "a ", "#x",
+    "!x", "[x]", "ab", "ac", "a/b/c/d", "a.txt/x",
+    "docs/a.txt", "docs/sub/a.txt", "x/docs/a.txt", "foo/bar", "foo/x/bar", "foo/x/y/bar", "star*", "a\\b", "A.LOG",
+    "é", "ünï.log", "a-b", "a]b", "1.tmp", "q/1.tmp",
 )  # fmt: skip
 CASES = (
-    "*.log", "/a.log", "build/", "/build", "dir/", "dir", "*.log\n!keep.log", "a\\ ", "a ", "\\#x", "\\!x", "[[]x]", "a[bc]", "a[!b]", "a[^b]", "?", "a?", "**/a.log", "b/**", "foo/**/bar",
-    "docs/*.txt", "/docs/", "a/b", "/*\n!/docs", "*\n!*/\n!*.txt", "# comment", "", "   ", "!", "/", "**", "star\\*", "a\\\\b", "é", "*.log\n!*.log\na.log", "b/\n!b/a.log", "[0-9].tmp",
+    "*.log", "/a.log", "build/", "/build", "dir/", "dir", "*.log\n!keep.log", "a\\ ", "a ", "\\#x", "\\!x", "[[]x]",
+    "a[bc]", "a[!b]", "a[^b]", "?", "a?", "**/a.log", "b/**", "foo/**/bar",
+    "docs/*.txt", "/docs/", "a/b", "/*\n!/docs", "*\n!*/\n!*.txt", "# comment", "", "   ", "!", "/", "**", "star\\*",
+    "a\\\\b", "é", "*.log\n!*.log\na.log", "b/\n!b/a.log", "[0-9].tmp",
     "[[:digit:]].tmp", "[![:alpha:]]", "a[[:punct:]]b", "a]b", "a[]]b", "*a*", "foo/*", "foo/**", "**/bar", "x/**/dir", "a/**/d", "*.txt/",
 )  # fmt: skip
 

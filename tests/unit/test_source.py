@@ -174,7 +174,8 @@ def test_nothing_to_deploy_is_refused(make: Callable[[Path], object], tmp_path: 
 
 @pytest.mark.parametrize(
     ("path", "out"),
-    [(".env", True), ("a/.env", True), (".env.local", True), (".env.production.local", True), (".env.production", False), (".env.example", False), ("hitless.yml", True),
+    [(".env", True), ("a/.env", True), (".env.local", True), (".env.production.local", True),
+     (".env.production", False), (".env.example", False), ("hitless.yml", True),
      ("sub/hitless.yml", False), ("a/node_modules/b", True), (".venv/x", True), (".git/x", True), (".gitignore", False), ("node_modules.txt", False)],
 )  # fmt: skip
 def test_left_out(path: str, out: bool) -> None:

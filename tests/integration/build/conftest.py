@@ -101,7 +101,8 @@ class Server:
         plan = resolve(config, plan_app(config, FolderTree(str(folder))).as_dict())
         plan["build"].update({name: value for name, value in (build or {}).items() if name in ("build_env", "lockfiles", "dependency_dirs", "toolchain")})
         env = env or {}
-        values = {"deployment": self.deployment, "folder": str(folder), "source": source.digest, "artifact": artifact_digest(source.digest, plan, env), "plan": plan, "env": env,
+        values = {"deployment": self.deployment, "folder": str(folder),
+                  "source": source.digest, "artifact": artifact_digest(source.digest, plan, env), "plan": plan, "env": env,
                   "secret_names": sorted(env)}  # fmt: skip
         return Run(self, copy.deepcopy(values), user)
 

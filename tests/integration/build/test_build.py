@@ -85,7 +85,8 @@ def test_a_layer_can_be_replaced_by_a_build_but_not_changed(server: Server, app:
 
 
 def test_steps_run_in_order_in_a_sandbox(server: Server, app: Path) -> None:
-    looks = "id -un; pwd; ls /srv; cat /etc/hitless/secret || echo hidden; ls /var/lib/hitless || echo hidden; touch /usr/x || echo read-only; env | grep -c OTHER || true; echo $VITE_A"
+    looks = "id -un; pwd; ls /srv; cat /etc/hitless/secret || echo hidden; "
+    looks += "ls /var/lib/hitless || echo hidden; touch /usr/x || echo read-only; env | grep -c OTHER || true; echo $VITE_A"
     build = {"pre": "echo pre", "install": "echo install", "build": looks, "post": "echo post", "build_env": ["VITE_*"]}
     run = server.build(app, build, env={"VITE_A": "shown-to-the-build", "OTHER": "not-shown"}).ok()
     assert [run.log(step) for step in ("pre", "install", "post")] == [["pre"], ["install"], ["post"]]
