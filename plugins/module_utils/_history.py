@@ -58,10 +58,10 @@ def _named(records, on_disk, wanted, current):
 
 
 def keep_set(records, keep, pinned=()):
-    """The releases that must stay: the live one, the ``keep`` last good ones, the pinned ones. Empty when nothing ever was good."""
+    """The releases that must stay: the live one, the one before it, the ``keep`` last good ones, the pinned ones. Empty when nothing ever was good."""
     good = good_releases(records)
     live = running(records)
-    return set(good[: max(keep, 1)]) | set(pinned) | ({live["release"]} if live else set()) if good else set()
+    return set(good[: max(keep, 2)]) | set(pinned) | ({live["release"]} if live else set()) if good else set()
 
 
 class Prune(NamedTuple):
