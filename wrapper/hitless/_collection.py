@@ -56,7 +56,7 @@ def use() -> Path:
     loaded = Path(probe.__file__).resolve()
     if not loaded.is_relative_to((here / _INSIDE).resolve()):
         raise InstallationError(
-            f"Python finds another copy of the collection hitless.paas, {loaded.parents[2]}, than the one of this package, {here / _INSIDE}; nothing was started.",
+            f"Python finds another copy of hitless.paas, {loaded.parents[2]}, than this package's, {here / _INSIDE}; nothing was started.",
             f"Remove {loaded.parents[2]}, or take its folder off PYTHONPATH.",
         )
     return here

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any
+
+from hitless._errors import HitlessError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,10 @@ class Warning(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Info(Event):
-    """What ``status``, ``ps``, ``events``, ``logs`` and ``plan`` read; the data is in ``as_dict()``."""
+    """What ``status``, ``ps``, ``events``, ``logs`` and ``plan`` found out; docs/cli.md says what ``data`` holds."""
+
+    what: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,9 +165,31 @@ KINDS: dict[str, type[Event]] = {
 LAST = (Deployed, Failed, Deploying)
 
 
+def now() -> str:
+    """The time in UTC as ISO 8601 with milliseconds and Z."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def make(event: str, target: str | None = None, app: str | None = None, **body: Any) -> Event:
+    """An event of this side: for what happens before a run, or without one."""
+    return parse({"v": 1, "seq": 1, "time": now(), "event": event, "target": target, "app": app, "deployment": None, "host": None, **body})
+
+
+def finished(target: str | None, app: str | None, status: str) -> Event:
+    """The last event of what succeeded without a run."""
+    requests = {"sent": 0, "failed": 0, "held": 0, "cut": 0}
+    return make("deployed", target, app, status=status, url=None, preview_url=None, release=None, seconds=0.0, requests=requests, changed=True)
+
+
+def failure(error: HitlessError, target: str | None = None, app: str | None = None) -> Event:
+    """The only event of a run that could not begin."""
+    body: dict[str, Any] = {"phase": None, "reason": str(error), "hint": error.hint, "rolled_back": False, "log_tail": [], "exit": error.exit}
+    return make("failed", target, app, **body)
+
+
 def parse(raw: Mapping[str, Any]) -> Event:
     """The typed event of one JSON object; keys that its kind does not know stay in ``raw``."""
     kind = KINDS.get(str(raw.get("event")), Event)
     known = {one.name for one in fields(kind)} - {"raw"}
-    values = {"from_" if key == "from" else key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    values: dict[str, Any] = {"from_" if key == "from" else key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
     return kind(raw=dict(raw), **{key: value for key, value in values.items() if key in known and value is not None})
