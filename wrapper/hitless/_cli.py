@@ -30,16 +30,14 @@ _EPILOG = (
     "4 host unreachable, 5 needs a person, 130 interrupted."
 )
 
-_ORDER = "init plan create configure push deploy up rollback status ps events logs cancel destroy version completion".split()
-
 Command = Callable[..., int]
 
 
 class _InOrder(click.Group):
-    """Lists commands in the order of an app's life."""
+    """Lists commands as they are defined: in the order of an app's life."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self.commands, key=_ORDER.index)
+        return list(self.commands)
 
 
 @click.group(cls=_InOrder, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -86,6 +84,27 @@ _to = click.option("--to", metavar="DEPLOYMENT", help="The deployment to go back
 _phase = click.option("--phase", help="The log of one phase: install, build, pre_deploy, ...")
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
+
+@cli.command("init", help="Write hitless.yml.")
+@click.option("--force", is_flag=True, help="Replace the file that is there.")
+@click.option("--json", "as_json", is_flag=True, help="One event a line, as JSON, and nothing else.")
+def _init(force: bool, as_json: bool) -> int:
+    from hitless._project import write_file
+
+    path, project = write_file(Path.cwd(), force)
+    if as_json:
+        return _answer("init", project, {"as_json": True}, [make("info", project.target, project.app, what="init", data={"file": str(path)})])
+    say([f"Wrote {path}.", "hint: hitless plan, then hitless deploy"])
+    return EXIT_OK
+
+
+@cli.command("plan", help="Say what a deploy would do, asking no server.")
+@_common
+def _plan(**common: Any) -> int:
+    project = _open(common)
+    return _answer("plan", project, common, _api.plan(project.folder, project.target, file=project.file))
+
+
 _verb("create", text="Make the target's server, or check the servers it names.")
 _verb("configure", _force, text="Prepare the target's servers: packages, router, folders.")
 _verb("push", text="Upload and build without releasing.")
@@ -96,7 +115,6 @@ _verb("status", text="What serves, since when and where.")
 _verb("ps", text="The replicas that run.")
 _verb("events", _deployment, text="The deployments so far, or the phases of one.")
 _verb("logs", _deployment, _phase, text="The log of the last deployment, or of another.")
-_verb("destroy", _yes, text="Remove the server that create made, and all that is on it.")
 
 
 @cli.command("cancel", help="End the deployment that is under way, and clean up after it.")
@@ -111,24 +129,7 @@ def _cancel(deployment: str | None, **common: Any) -> int:
     return _follow("cancel", project, common, {"deployment": deployment})
 
 
-@cli.command("plan", help="Say what a deploy would do, asking no server.")
-@_common
-def _plan(**common: Any) -> int:
-    project = _open(common)
-    return _answer("plan", project, common, _api.plan(project.folder, project.target, file=project.file))
-
-
-@cli.command("init", help="Write hitless.yml.")
-@click.option("--force", is_flag=True, help="Replace the file that is there.")
-@click.option("--json", "as_json", is_flag=True, help="One event a line, as JSON, and nothing else.")
-def _init(force: bool, as_json: bool) -> int:
-    from hitless._project import write_file
-
-    path, project = write_file(Path.cwd(), force)
-    if as_json:
-        return _answer("init", project, {"as_json": True}, [make("info", project.target, project.app, what="init", data={"file": str(path)})])
-    say([f"Wrote {path}.", "hint: hitless plan, then hitless deploy"])
-    return EXIT_OK
+_verb("destroy", _yes, text="Remove the server that create made, and all that is on it.")
 
 
 @cli.command("version", help="The version of hitless.")

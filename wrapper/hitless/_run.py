@@ -58,6 +58,8 @@ def environment(environ: Mapping[str, str], control_dir: str) -> dict[str, str]:
         "ANSIBLE_PYTHON_INTERPRETER": environ.get("ANSIBLE_PYTHON_INTERPRETER", "/usr/bin/python3"),
         "ANSIBLE_RETRY_FILES_ENABLED": "False",
         "ANSIBLE_SSH_CONTROL_PATH_DIR": control_dir,
+        # The ansible-playbook of this package's own environment, also where that is not activated.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)]),
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -147,9 +149,7 @@ class Play:
 
     def _arguments(self, private: Path) -> dict[str, Any]:
         inventory, variables = self._project.inventory(private)
-        beside = Path(sys.executable).parent / "ansible-playbook"
         return {
-            "binary": str(beside) if beside.exists() else None,
             "cancel_callback": self._must_die,
             "envvars": environment(os.environ, control_dir(os.environ)),
             "event_handler": self._take,
