@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # ssh adds a slash, ten characters for the connection and seventeen while it binds; the BSDs allow 104 in all.
 _LONGEST_CONTROL_DIR = 104 - 1 - 10 - 17 - 1
 _CALLBACK = "hitless.paas.events"
+# The list of callbacks must not be empty; this one is there always, and passed over because another one has the terminal.
+_NO_CALLBACK = "minimal"
 _ERROR_MARKS = ("[ERROR]:", "ERROR!")
 _STARTED = ("playbook_on_task_start", "runner_on_start")
 
@@ -45,7 +47,7 @@ def environment(environ: Mapping[str, str], control_dir: str) -> dict[str, str]:
     """
     callbacks = [name for name in environ.get("ANSIBLE_CALLBACKS_ENABLED", "").split(",") if name.strip() not in ("", _CALLBACK)]
     return {
-        "ANSIBLE_CALLBACKS_ENABLED": ",".join(callbacks),
+        "ANSIBLE_CALLBACKS_ENABLED": ",".join(callbacks or [_NO_CALLBACK]),
         "ANSIBLE_COLLECTIONS_PATH": _collection.search_path(dict(environ)),
         "ANSIBLE_DEPRECATION_WARNINGS": "False",
         "ANSIBLE_HOST_KEY_CHECKING": environ.get("ANSIBLE_HOST_KEY_CHECKING", "True"),
