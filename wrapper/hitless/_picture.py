@@ -106,6 +106,11 @@ class Picture:
         self._warnings: list[Warning] = []
         self._last: Event | None = None
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last event has come."""
+        return self._last is not None
+
     def take(self, event: Event) -> None:
         """Learn from one event."""
         self.deployment = event.deployment or self.deployment
@@ -139,7 +144,7 @@ class Picture:
     def rows(self, width: int) -> list[Row]:
         """All of it, no row wider than ``width`` columns where the terminal cuts it."""
         rows = [self._header(), *(self._step_row(step) for step in list(self._steps.values()))]
-        if self._last is None:
+        if not self.ended:
             rows += [[("  │ ", "dim"), (clean(line), "dim")] for line in list(self._logs)]
             if self.stopping:
                 rows.append([("  Stopping and cleaning up; Ctrl-C again stops at once", "yellow")])

@@ -150,13 +150,16 @@ class LiveView:
 
 
 def drawn(picture: _picture.Picture, console: Console) -> RenderableType:
-    """A picture as rich prints it: one row a line, cut where the terminal ends, none left out but the oldest."""
+    """A picture as rich prints it: one row a line, cut where the terminal ends; while it changes, the oldest make room."""
     from rich.console import Group
     from rich.text import Text
 
     ascii_only = console.options.ascii_only
     texts = []
-    for row in picture.rows(console.width):
+    rows = picture.rows(console.width)
+    if not picture.ended and len(rows) >= console.height:
+        rows = rows[:1] + rows[len(rows) - console.height + 2 :]  # what goes on now is at the end
+    for row in rows:
         text = Text(no_wrap=True, overflow="ellipsis" if not ascii_only else "crop")
         for piece, style in row:
             text.append(_picture.to_ascii(piece) if ascii_only else piece, style)
