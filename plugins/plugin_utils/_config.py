@@ -69,7 +69,13 @@ class Settings:
         return copy.deepcopy(self.values)
 
 
-def load(path: str | os.PathLike[str], target: str | None = None, env: Mapping[str, str] = os.environ, secrets: Mapping[str, Any] | None = None) -> Settings:
+def load(
+    path: str | os.PathLike[str],
+    target: str | None = None,
+    env: Mapping[str, str] = os.environ,
+    secrets: Mapping[str, Any] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+) -> Settings:
     """Read a ``hitless.yml``.
 
     Args:
@@ -77,6 +83,7 @@ def load(path: str | os.PathLike[str], target: str | None = None, env: Mapping[s
         target: name of the target; the only one when there is one.
         env: where ``secrets`` are looked up.
         secrets: values that win over ``env`` (of Ansible Vault, decrypted).
+        folder: the app's folder, when the file lies elsewhere.
 
     Raises:
         HitlessError: ``config_invalid``; ``details["errors"]`` has every error as file, line, key and message.
@@ -88,12 +95,13 @@ def load(path: str | os.PathLike[str], target: str | None = None, env: Mapping[s
     if not problems:
         data, found = _check(document, file.name)
         problems += found
-    dotenv, found = _read_dotenv(file.parent)
+    root = Path(folder).absolute() if folder else file.parent
+    dotenv, found = _read_dotenv(root)
     problems += found
     _refuse(problems)
     name = _pick_target(data.get("targets"), target, file.name, document)
-    secret_values, missing = _secrets(data.get("secrets", ()), env, secrets or {}, file.parent, document, file.name)
-    return _settings(data, name, file, dotenv, secret_values, missing)
+    secret_values, missing = _secrets(data.get("secrets", ()), env, secrets or {}, root, document, file.name)
+    return _settings(data, name, root, dotenv, secret_values, missing, file)
 
 
 def assume(folder: str | os.PathLike[str], target: str | None = None) -> tuple[Settings, list[str]]:
@@ -113,7 +121,7 @@ def assume(folder: str | os.PathLike[str], target: str | None = None) -> tuple[S
         "its services are what detection finds",
         f'the target is "{name}", a server in a local container',
     ]
-    return _settings({"app": app}, name, root / NAMES[0], dotenv, {}, [], written=False), assumptions
+    return _settings({"app": app}, name, root, dotenv, {}, [], None), assumptions
 
 
 def find(path: str | os.PathLike[str]) -> Path:
@@ -445,7 +453,7 @@ def _secrets(
 
 
 def _settings(
-    data: Mapping[str, Any], target: str, file: Path, dotenv: Mapping[str, str], secrets: Mapping[str, str], missing: list[str], written: bool = True
+    data: Mapping[str, Any], target: str, root: Path, dotenv: Mapping[str, str], secrets: Mapping[str, str], missing: list[str], path: Path | None
 ) -> Settings:
     options = dict((data.get("targets") or {}).get(target) or {})
     merged = _over(data, {key: options.pop(key) for key in _TARGET_OVERRIDES if key in options})
@@ -454,12 +462,12 @@ def _settings(
     fill = {name: _filled(properties[name], merged.get(name)) for name in names}
     services = {name: _service(service) for name, service in (merged.get("services") or {}).items()}
     values = {
-        "app": data["app"], "target": target, "source": str(file.parent), "provider": _provider(options, file.parent), "services": services, **fill,
+        "app": data["app"], "target": target, "source": str(root), "provider": _provider(options, root), "services": services, **fill,
         "domains": [name.lower() for name in fill["domains"]], "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
     }  # fmt: skip
     env = {**dotenv, **(merged.get("env") or {}), **secrets}
     secret_names = sorted({*dotenv, *secrets, *missing} - (set(merged.get("env") or {}) - set(secrets)))
-    return Settings(values, env, secret_names, missing, file if written else None)
+    return Settings(values, env, secret_names, missing, path)
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,12 @@ class Warning(TypedDict):
     hint: str | None
 
 
+class Info(TypedDict):
+    event: Literal["info"]
+    what: str
+    data: dict[str, Any]
+
+
 class Requests(TypedDict):
     sent: int
     failed: int
@@ -100,7 +106,7 @@ class Deploying(TypedDict):
     pid: int
 
 
-Body = Status | Phase | Log | Health | Switch | Drain | Warning | Deployed | Failed | Deploying
+Body = Status | Phase | Log | Health | Switch | Drain | Warning | Info | Deployed | Failed | Deploying
 
 _COMMON = tuple(Event.__annotations__)
 _EMPTY: dict[str, dict[str, Any]] = {
@@ -111,6 +117,7 @@ _EMPTY: dict[str, dict[str, Any]] = {
     "switch": {"from": [], "to": [], "service": None},
     "drain": {"endpoint": "", "in_flight": 0},
     "warning": {"message": "", "hint": None},
+    "info": {"what": "", "data": {}},
     "deployed": {
         "status": None,
         "url": None,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,8 @@ def _said(event: Mapping[str, Any]) -> str:
 def _said_last(event: Mapping[str, Any]) -> str:
     kind = event["event"]
     hint = f"; hint: {event['hint']}" if event.get("hint") else ""
+    if kind == "info":
+        return f"{event['what']} {json.dumps(event['data'], ensure_ascii=False)}"
     if kind == "warning":
         return f"warning: {event['message']}{hint}"
     if kind == "failed":
