@@ -10,7 +10,7 @@ import subprocess
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import fsync_dir, write_atomic
-from ansible_collections.hitless.paas.plugins.module_utils._paths import SYSTEMD_UNITS
+from ansible_collections.hitless.paas.plugins.module_utils._paths import SYSTEMD_UNITS, app_user
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import Runtime, State, parse_unit_name
 
 _PROPERTIES = "ActiveState,SubState,MainPID,ExecMainCode,ExecMainStatus,NRestarts,ControlGroup"
@@ -52,25 +52,22 @@ def _read(path):
         return ""
 
 
-def _socket_inodes(pid):
-    inodes = set()
-    folder = "/proc/%s/fd" % pid
-    try:
-        for name in os.listdir(folder):
-            link = os.readlink(os.path.join(folder, name))
-            if link.startswith("socket:["):
-                inodes.add(link[8:-1])
-    except (FileNotFoundError, ProcessLookupError):
-        pass  # the process ended while we looked
-    return inodes
+def _socket_inodes(pids, user):
+    """Inodes of the sockets that ``pids`` hold; asked as their user, because root without CAP_SYS_PTRACE may not look."""
+    folders = ["/proc/%s/fd" % pid for pid in pids]
+    words = ["runuser", "-u", user, "--", "find"] + folders + ["-lname", "socket:*", "-printf", "%l\\n"]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="ascii", check=False)  # a process may end meanwhile
+    return {link[len("socket:[") : -1] for link in done.stdout.split()}
 
 
-def _ports(cgroup):
-    """What the processes of a cgroup listen on."""
+def _ports(cgroup, user):
+    """What the processes of a cgroup listen on; the second folder is that of cgroup v1."""
     if not cgroup:
         return []
-    pids = _read("/sys/fs/cgroup%s/cgroup.procs" % cgroup).split()
-    inodes = set().union(*[_socket_inodes(pid) for pid in pids])
+    pids = (_read("/sys/fs/cgroup%s/cgroup.procs" % cgroup) or _read("/sys/fs/cgroup/systemd%s/cgroup.procs" % cgroup)).split()
+    if not pids:
+        return []
+    inodes = _socket_inodes(pids, user)
     return sorted(set(listening(_read("/proc/net/tcp"), inodes) + listening(_read("/proc/net/tcp6"), inodes)))
 
 
@@ -138,7 +135,7 @@ class SystemdRuntime(Runtime):
             return State("absent")
         lines = _run("systemctl", "show", "--property=" + _PROPERTIES, replica.unit).splitlines()
         properties = dict(line.split("=", 1) for line in lines if "=" in line)
-        return state_of(properties, _ports(properties.get("ControlGroup")))
+        return state_of(properties, _ports(properties.get("ControlGroup"), app_user(replica.app)))
 
     def logs(self, replica, lines):
         return _run("journalctl", "--quiet", "--no-pager", "--output=cat", "--unit=" + replica.unit, "--lines=%d" % lines).splitlines()
