@@ -14,6 +14,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _REFUSED = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 # Inside double quotes a backslash is an escape only before these.
 _ESCAPED = re.compile(r'(["\\`$])')
+_LINE = re.compile(r'^([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"$', re.MULTILINE | re.DOTALL)
 
 
 def _line(name, value):
@@ -38,3 +39,8 @@ def environment_file(env):
     Raises HitlessError that names the variable, never its value.
     """
     return "".join(_line(name, env[name]) for name in sorted(env))
+
+
+def parse(text):
+    """The variables in a text that ``environment_file`` made."""
+    return {name: re.sub(r"\\([\"\\`$])", r"\1", value) for name, value in _LINE.findall(text)}

@@ -45,38 +45,41 @@ def parse_unit_name(name):
 class State(NamedTuple):
     """What a runtime says of one replica.
 
-    ``state``: running, starting, stopping, exited, failed or absent. ``status``: exit status or name of the signal, None while it lives.
-    ``ports``: list of ``address:port`` that its processes listen on. ``restarts``: how often it was started again.
+    ``state``: running, starting, stopping, exited, failed or absent. ``status``: how its last process ended ("exit status 1", "signal 9"),
+    None when none ended yet. ``restarts``: how often it was started again.
     """
 
     state: str
     pid: int = None
     status: str = None
-    ports: tuple = ()
     restarts: int = 0
 
 
 class Runtime:
-    """The interface of every runtime."""
+    """The interface of every runtime. Every method raises HitlessError ``runtime_failed``."""
 
     def start(self, replicas):
         """Start ``replicas`` ({Replica: unit text or its equivalent}) and keep them started through reboots; returns at once."""
         raise NotImplementedError
 
-    def stop(self, replicas, timeout):
-        """Ask every replica to end, and kill what still lives after ``timeout`` seconds."""
-        raise NotImplementedError
-
     def remove(self, replicas):
-        """Stop the replicas and forget them; one that is gone already is no error."""
+        """Ask the replicas to end, kill what still lives after its stop timeout, and forget them; one that is gone already is no error."""
         raise NotImplementedError
 
     def list(self, app):
         """The replicas of ``app`` that the host knows, running or not, as a sorted list of Replica."""
         raise NotImplementedError
 
-    def inspect(self, replica):
-        """The State of one replica."""
+    def inspect(self, replicas):
+        """{Replica: State}."""
+        raise NotImplementedError
+
+    def listening(self, replica):
+        """A sorted list of the ``address:port`` that the replica's processes listen on."""
+        raise NotImplementedError
+
+    def ports_in_use(self):
+        """A set of the ports that replicas of any app were given, running or not."""
         raise NotImplementedError
 
     def logs(self, replica, lines):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
@@ -13,21 +14,23 @@ from ansible_collections.hitless.paas.plugins.module_utils._files import fsync_d
 from ansible_collections.hitless.paas.plugins.module_utils._paths import SYSTEMD_UNITS, app_user
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import Runtime, State, parse_unit_name
 
-_PROPERTIES = "ActiveState,SubState,MainPID,ExecMainCode,ExecMainStatus,NRestarts,ControlGroup"
+_PROPERTIES = "Id,LoadState,ActiveState,SubState,MainPID,ExecMainCode,ExecMainStatus,NRestarts,ControlGroup"
 _CLD_EXITED = "1"
 _TCP_LISTEN = "0A"
 
 
-def state_of(properties, ports=()):
+def state_of(properties):
     """The State that the properties of ``systemctl show`` (dict of str) stand for."""
     active, sub = properties.get("ActiveState", "inactive"), properties.get("SubState", "dead")
     states = {"active": "running", "activating": "starting", "deactivating": "stopping", "failed": "failed"}
+    if properties.get("LoadState") == "not-found" and active == "inactive":
+        return State("absent")
     state = "starting" if sub == "auto-restart" else states.get(active, "exited")
     code = properties.get("ExecMainCode", "0")
     status = None
     if code != "0":
         status = ("exit status " if code == _CLD_EXITED else "signal ") + properties.get("ExecMainStatus", "")
-    return State(state, int(properties.get("MainPID") or 0) or None, status, tuple(ports), int(properties.get("NRestarts") or 0))
+    return State(state, int(properties.get("MainPID") or 0) or None, status, int(properties.get("NRestarts") or 0))
 
 
 def _address(field):
@@ -46,7 +49,7 @@ def listening(table, inodes):
 
 def _read(path):
     try:
-        with open(path, encoding="ascii") as stream:
+        with open(path, encoding="utf-8", errors="replace") as stream:
             return stream.read()
     except (FileNotFoundError, ProcessLookupError):
         return ""
@@ -84,66 +87,61 @@ class SystemdRuntime(Runtime):
 
     folder = SYSTEMD_UNITS
 
-    def _path(self, replica):
-        return os.path.join(self.folder, replica.unit)
+    def _path(self, unit):
+        return os.path.join(self.folder, unit)
 
     def start(self, replicas):
         for replica, text in replicas.items():
-            write_atomic(self._path(replica), text)
-        _run("systemctl", "daemon-reload")
-        names = [replica.unit for replica in replicas]
-        _run("systemctl", "enable", "--quiet", *names)
-        _run("systemctl", "start", "--no-block", *names)
+            write_atomic(self._path(replica.unit), text)
+        # Enabling reloads systemd, so the files are known when they are started.
+        _run("systemctl", "enable", "--quiet", "--now", "--no-block", *[replica.unit for replica in replicas])
 
-    def stop(self, replicas, timeout):
-        names = [replica.unit for replica in replicas if os.path.exists(self._path(replica))]
+    def remove(self, replicas):
+        names = [replica.unit for replica in replicas]
         if not names:
             return
-        try:
-            subprocess.run(["systemctl", "stop"] + names, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=timeout + 5, check=False)
-        except subprocess.TimeoutExpired:
-            _run("systemctl", "kill", "--signal=SIGKILL", *names)
-            _run("systemctl", "stop", *names)
-
-    def remove(self, replicas, timeout=30.0):
-        known = [replica for replica in replicas if os.path.exists(self._path(replica))]
-        if not known:
-            return
-        self.stop(known, timeout)
-        names = [replica.unit for replica in known]
-        _run("systemctl", "disable", "--quiet", *names)
-        for replica in known:
-            os.unlink(self._path(replica))
+        # The files go last: what was cut half-way is still listed.
+        subprocess.run(["systemctl", "stop"] + names, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        known = [name for name in names if os.path.exists(self._path(name))]
+        if known:
+            _run("systemctl", "disable", "--quiet", *known)
+        for name in known:
+            os.unlink(self._path(name))
         fsync_dir(self.folder)
         subprocess.run(["systemctl", "reset-failed"] + names, stderr=subprocess.DEVNULL, check=False)
-        _run("systemctl", "daemon-reload")
 
     def list(self, app):
-        found = [parse_unit_name(name) for name in os.listdir(self.folder)]
-        return sorted(self._endpoint(replica) for replica in found if replica and replica.app == app)
+        loaded = _run("systemctl", "list-units", "--all", "--plain", "--no-legend", "hitless-%s.*" % app)
+        names = {line.split()[0] for line in loaded.splitlines() if line.strip()} | set(os.listdir(self.folder))
+        found = [parse_unit_name(name) for name in names]
+        return sorted((self._with_endpoint(replica) for replica in found if replica and replica.app == app), key=lambda replica: replica[:4])
 
-    def _endpoint(self, replica):
+    def _with_endpoint(self, replica):
         """``replica`` with the endpoint that its unit file gives it."""
-        lines = _read_text(self._path(replica)).splitlines()
-        given = dict(line[len("Environment=") :].split("=", 1) for line in lines if line.startswith(("Environment=PORT=", "Environment=HOST=")))
-        if "PORT" not in given:
-            return replica
-        return replica._replace(address=given.get("HOST", "127.0.0.1"), port=int(given["PORT"]))
+        port = _given(_read(self._path(replica.unit)), "PORT")
+        return replica._replace(address=_given(_read(self._path(replica.unit)), "HOST"), port=int(port)) if port else replica
 
-    def inspect(self, replica):
-        if not os.path.exists(self._path(replica)):
-            return State("absent")
-        lines = _run("systemctl", "show", "--property=" + _PROPERTIES, replica.unit).splitlines()
-        properties = dict(line.split("=", 1) for line in lines if "=" in line)
-        return state_of(properties, _ports(properties.get("ControlGroup"), app_user(replica.app)))
+    def ports_in_use(self):
+        files = [_read(self._path(name)) for name in os.listdir(self.folder) if parse_unit_name(name)]
+        return {int(port) for port in (_given(text, "PORT") for text in files) if port}
+
+    def inspect(self, replicas):
+        if not replicas:
+            return {}
+        shown = _run("systemctl", "show", "--property=" + _PROPERTIES, *[replica.unit for replica in replicas])
+        blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in shown.split("\n\n")]
+        states = {block["Id"]: state_of(block) for block in blocks if "Id" in block}
+        return {replica: states.get(replica.unit, State("absent")) for replica in replicas}
+
+    def listening(self, replica):
+        group = _run("systemctl", "show", "--property=ControlGroup", "--value", replica.unit).strip()
+        return _ports(group, app_user(replica.app))
 
     def logs(self, replica, lines):
         return _run("journalctl", "--quiet", "--no-pager", "--output=cat", "--unit=" + replica.unit, "--lines=%d" % lines).splitlines()
 
 
-def _read_text(path):
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.read()
-    except FileNotFoundError:
-        return ""
+def _given(text, name):
+    """The variable ``name`` that the text of a unit sets, or None."""
+    found = re.search("^Environment=%s=(.*)$" % name, text, re.MULTILINE)
+    return found.group(1) if found else None
