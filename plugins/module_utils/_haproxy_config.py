@@ -228,7 +228,7 @@ def _unknown(name, status):
     return [
         "",
         "backend %s" % name,
-        "    http-request return status %d content-type text/plain string 'No app answers to this name here.\\n' hdr %s unknown-host" % (status, MADE_BY_ROUTER),
+        "    http-request return status %d content-type text/plain string 'No app answers to this name.\\n' hdr %s unknown-host" % (status, MADE_BY_ROUTER),
     ]
 
 
