@@ -80,7 +80,15 @@ class Load:
     """
 
     def __init__(
-        self, to: tuple[str, int], host: str, clients: int = 20, path: str = "/", method: str = "GET", body: bytes = b"", pause: float = 0.01, timeout: float = 30.0
+        self,
+        to: tuple[str, int],
+        host: str,
+        clients: int = 20,
+        path: str = "/",
+        method: str = "GET",
+        body: bytes = b"",
+        pause: float = 0.01,
+        timeout: float = 30.0,
     ) -> None:
         self._to = to
         self._clients = clients
@@ -153,7 +161,7 @@ class Load:
         try:
             if link is None:
                 link = await asyncio.wait_for(asyncio.open_connection(*self._to), self._timeout)
-        except (OSError, asyncio.TimeoutError):
+        except (OSError, TimeoutError):
             self.results.failures["connect"] += 1
             return None
         try:
@@ -161,7 +169,7 @@ class Load:
             keep = await asyncio.wait_for(self._answer(link[0]), self._timeout)
         except _Closed as error:
             self.results.failures[str(error)] += 1
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self.results.failures["timeout"] += 1
         except ConnectionError:
             self.results.failures["closed"] += 1
