@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A load of keep-alive clients that keeps count of everything that a user would notice.
 
-    python tests/loadgen.py --to 127.0.0.1:80 --host shop.localhost --clients 200 --seconds 10 --delay 0.02
+python tests/loadgen.py --to 127.0.0.1:80 --host shop.localhost --clients 200 --seconds 10 --delay 0.02
 """
 
 from __future__ import annotations

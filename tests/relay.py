@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A relay that stands between clients and a server and delays every byte, as a network does.
 
-    python tests/relay.py --listen 127.0.0.1:8080 --to 127.0.0.1:80 --delay 0.02
+python tests/relay.py --listen 127.0.0.1:8080 --to 127.0.0.1:80 --delay 0.02
 """
 
 from __future__ import annotations

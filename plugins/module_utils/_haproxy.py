@@ -64,6 +64,13 @@ def may_be_asked(workers, keep_alive):
     return newest <= keep_alive + 1 and any(process.stale for process in workers.processes)
 
 
+def next_health(model, health, deployment):
+    """The health check that a backend has now, when ``deployment`` wants ``health``: replicas of an older one may not answer to a new check."""
+    asked = [{key: check.get(key) for key in ("type", "path", "expect")} for check in (model["health"], health)]
+    older = any(name.partition("-")[0] != deployment for name in model["servers"])
+    return dict(health, type="tcp") if older and asked[0] != asked[1] else health
+
+
 def _split(address):
     host, _colon, port = address.rpartition(":")
     return host.strip("[]"), int(port)
@@ -198,10 +205,7 @@ class HaproxyRouter(Router):
         with self._locked():
             services = self._services(app)
             model = services.setdefault(service, {"health": health, "servers": {}})
-            if model["health"] != health:
-                deployments = {name.partition("-")[0] for name in model["servers"]}
-                # Replicas of two releases may not both answer to the new check: a connection must do until one is left.
-                model["health"] = health if len(deployments) < 2 and not options.get("changing") else dict(health, type="tcp")
+            model["health"] = next_health(model, health, options["deployment"])
             missing = backend_name(app, service) not in self.backends(app)
             if not missing and self._services(app) == services:
                 return False

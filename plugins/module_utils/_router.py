@@ -57,7 +57,7 @@ class Router:
         raise NotImplementedError
 
     def ensure_backend(self, app, service, options):
-        """Make sure that the service has a backend; ``options`` is ``{"health": settings of the health check}``.
+        """Make sure that the service has a backend; ``options`` is ``{"health": settings of the health check, "deployment": id of the one that wants it}``.
 
         Returns True when it had to be made or changed, which is the only reason for a reload. A change of the health check waits
         while endpoints of an older deployment are in the backend: until then a connection is all that is checked.

@@ -20,7 +20,7 @@ def serve(haproxy, *endpoints, host="shop.localhost"):
     """Bring a first deployment up."""
     router = haproxy.router
     first = endpoints[0]
-    router.ensure_backend(first.app, first.service, HEALTH)
+    router.ensure_backend(first.app, first.service, dict(HEALTH, deployment=first.deployment))
     router.add_endpoints(endpoints)
     router.enable(endpoints)
     router.set_host(host, first.backend)
