@@ -20,6 +20,7 @@ MADE_BY_ROUTER = "X-Hitless-Router"
 
 _STATE = "# state: "
 _NAME = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,23}(?<!-)\Z")
+_SERVER = re.compile(r"[0-9]{14}-[1-9][0-9]{0,3}\Z")
 _DEPLOYMENT = re.compile(r"[0-9]{14}\Z")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,1000}\Z")
 _EXPECT = re.compile(r"[1-5][0-9]{2}(?:-[1-5][0-9]{2})?(?:,[1-5][0-9]{2}(?:-[1-5][0-9]{2})?)*\Z")
@@ -165,9 +166,7 @@ def endpoints_of(app, service, model):
     """``{Endpoint: weight}`` of one service's model."""
     found = {}
     for name, server in model["servers"].items():
-        deployment, _dash, n = name.partition("-")
-        if not n.isdigit():
-            _refuse("the server name", name)
+        deployment, _dash, n = _checked(_SERVER, "the server name", name).partition("-")
         found[Endpoint(app, service, deployment, int(n), server["address"], server["port"])] = server["weight"]
     return found
 
@@ -210,7 +209,7 @@ def _frontend(name, binds, scheme, layout, unknown):
         *binds,
         # A client's own word on where it comes from is worth nothing; a name with underscores means the same to CGI-like apps.
         "    http-request del-header ^(x[-_](forwarded|real[-_]ip|hitless)|forwarded$|proxy$) -m reg",
-        "    http-request return status 200 content-type text/plain string 'ok\\n' if { src 127.0.0.1 ::1 } { path %s }" % HEALTH_PATH,
+        '    http-request return status 200 content-type text/plain string "ok\\n" if { src 127.0.0.1 ::1 } { path %s }' % HEALTH_PATH,
         "    http-request set-header X-Forwarded-For %[src]",
         "    http-request set-header X-Real-IP %[src]",
         "    http-request set-header X-Forwarded-Proto %s" % scheme,
@@ -228,7 +227,7 @@ def _unknown(name, status):
     return [
         "",
         "backend %s" % name,
-        "    http-request return status %d content-type text/plain string 'No app answers to this name.\\n' hdr %s unknown-host" % (status, MADE_BY_ROUTER),
+        '    http-request return status %d content-type text/plain string "No app answers to this name.\\n" hdr %s unknown-host' % (status, MADE_BY_ROUTER),
     ]
 
 
@@ -274,9 +273,9 @@ def _defaults(layout):
         "    retries 3",
         "    option redispatch 1",
         "    retry-on conn-failure empty-response",
-        "    http-error status 502 content-type text/plain string 'The app gave no valid answer.\\n' hdr %s bad-answer" % MADE_BY_ROUTER,
-        "    http-error status 503 content-type text/plain string 'No replica of this app is healthy.\\n' hdr Retry-After 1 hdr %s no-replica" % MADE_BY_ROUTER,
-        "    http-error status 504 content-type text/plain string 'The app took too long to answer.\\n' hdr %s timeout" % MADE_BY_ROUTER,
+        '    http-error status 502 content-type text/plain string "The app gave no valid answer.\\n" hdr %s bad-answer' % MADE_BY_ROUTER,
+        '    http-error status 503 content-type text/plain string "No replica of this app is healthy.\\n" hdr Retry-After 1 hdr %s no-replica' % MADE_BY_ROUTER,
+        '    http-error status 504 content-type text/plain string "The app took too long to answer.\\n" hdr %s timeout' % MADE_BY_ROUTER,
     ]
 
 

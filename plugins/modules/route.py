@@ -164,7 +164,9 @@ class _Record:
     def phase(self, name):
         """Record one phase around what is done in it."""
         began, phase = time.monotonic(), {"name": name, "state": "failed", "started": now(), "finished": None, "seconds": 0.0}
-        self._emit({"event": "phase", "name": name, "state": "running", "seconds": 0.0, "time": phase["started"]})
+        # The first phase is announced by the action plugin, before this module runs.
+        if self.part["phases"]:
+            self._emit({"event": "phase", "name": name, "state": "running", "seconds": 0.0, "time": phase["started"]})
         self.part["phases"].append(phase)
         try:
             yield
