@@ -42,6 +42,15 @@ def finish(record, paths, keep, preview_url=None):
     )
 
 
+def push(record):
+    """End a deployment that was only to be built."""
+    record.move("STOPPED")
+    record["finished"] = record["phases"][-1]["finished"]
+    seconds = round(sum(phase["seconds"] for phase in record["phases"]), 3)
+    facts = {"status": "STOPPED", "url": None, "preview_url": None, "release": None, "requests": record["requests"], "changed": True}
+    record.emit("deployed", seconds=seconds, **facts)
+
+
 def _make_running(record, paths):
     """Stop the ones before first: cut in between, the next run still finds this one unfinished and finishes it."""
     record.move("DEPLOYING")

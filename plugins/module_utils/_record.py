@@ -17,11 +17,11 @@ PHASES = (
     "lock", "prepare", "plan", "upload", "install", "build", "freeze", "pre_deploy", "start", "health", "switch", "bake", "drain", "post_deploy", "prune",
 )  # fmt: skip
 UNFINISHED = ("PENDING", "INITIALIZING", "BUILDING", "DEPLOYING")
-# A failed begin goes from any unfinished status to FAILED; RUNNING ends only by being replaced.
+# A push stops when its artifact is built. A failed begin goes from any unfinished status to FAILED; RUNNING ends only by being replaced.
 TRANSITIONS = {
     "PENDING": ("INITIALIZING", "FAILED", "CANCELLED"),
-    "INITIALIZING": ("BUILDING", "DEPLOYING", "FAILED", "CANCELLED"),
-    "BUILDING": ("DEPLOYING", "FAILED", "CANCELLED"),
+    "INITIALIZING": ("BUILDING", "DEPLOYING", "STOPPED", "FAILED", "CANCELLED"),
+    "BUILDING": ("DEPLOYING", "STOPPED", "FAILED", "CANCELLED"),
     "DEPLOYING": ("RUNNING", "FAILED", "CANCELLED"),
     "RUNNING": ("STOPPED",),
     "FAILED": (),

@@ -118,6 +118,8 @@ error:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils._build import Build
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.module_utils._record import now
+from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
@@ -169,13 +171,29 @@ def run(module):
     }
 
 
-def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+def recorded(module, record):
+    """Do what can be done now, and keep the phases that ended in the deployment's record."""
+    if module.params["upload"]:
+        record.add_phase(module.params["upload"])
     try:
         result = run(module)
     except HitlessError as error:
-        module.fail_json(**error.as_result())
-    module.exit_json(**result)
+        phase = error.details.get("phase", "build")
+        record.add_phase({"name": phase, "state": "failed", "started": now(), "finished": now(), "seconds": 0.0})
+        record.emit("phase", name=phase, state="failed", seconds=0.0)
+        raise
+    if result["changed"]:
+        record.move("BUILDING")
+    for phase in result["phases"]:
+        record.add_phase(phase)
+    if not result["waiting"]:
+        record["build_seconds"] = round(sum(phase["seconds"] for phase in result["phases"]), 3)
+    return dict(result, events=record.events + result["events"])
+
+
+def main():
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    run_step(module, lambda record, paths: recorded(module, record))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - With O(state=begun) it takes the app's lock, repairs what a dead run left, checks the host and decides what there is to do.
   - With O(state=finished) the deployment is what runs from now on; the one before it becomes C(STOPPED), old releases are pruned and the lock is given back.
+  - With O(state=pushed) it ends with its artifact built and nothing released.
   - With O(state=failed) or O(state=cancelled) the deployment's replicas and endpoints go, the route goes back to what ran before, and the record says why.
   - A step that is cut anywhere leaves what the next O(state=begun) recognises and repairs.
 author:
@@ -24,7 +25,7 @@ options:
   state:
     description: What the deployment becomes.
     type: str
-    choices: [begun, finished, failed, cancelled]
+    choices: [begun, pushed, finished, failed, cancelled]
     required: true
   target:
     description: Name of the target, for the record.
@@ -164,7 +165,7 @@ events:
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils._begin import Begin
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish
+from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish, push
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, step
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
@@ -173,7 +174,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._step_module import r
 
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
-    "state": {"type": "str", "required": True, "choices": ["begun", "finished", "failed", "cancelled"]},
+    "state": {"type": "str", "required": True, "choices": ["begun", "pushed", "finished", "failed", "cancelled"]},
     "target": {"type": "str"},
     "deployment": {"type": "str"},
     "kind": {"type": "str", "choices": ["deploy", "rollback", "restart"], "default": "deploy"},
@@ -234,7 +235,10 @@ def _end_badly(module):
 
 def _finish(module):
     def work(record, paths):
-        finish(record, paths, module.params["keep_releases"])
+        if module.params["state"] == "pushed":
+            push(record)
+        else:
+            finish(record, paths, module.params["keep_releases"])
         return {}
 
     paths = AppPaths(check_name("app", module.params["app"]))
@@ -246,7 +250,7 @@ def _finish(module):
 
 def main():
     """Run the module."""
-    needed = [("state", "finished", ["deployment"]), ("state", "failed", ["deployment"])]
+    needed = [("state", "finished", ["deployment"]), ("state", "pushed", ["deployment"]), ("state", "failed", ["deployment"])]
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=needed)
     state = module.params["state"]
     try:
@@ -254,7 +258,7 @@ def main():
             module.exit_json(**_begin(module))
         if module.check_mode:
             module.exit_json(changed=True, deployment={}, events=[])
-        if state == "finished":
+        if state in ("finished", "pushed"):
             _finish(module)
         record = _end_badly(module)
         module.exit_json(changed=True, deployment=record.values, events=record.events)
