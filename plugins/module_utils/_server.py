@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 IMAGE = "hitless-server"
+SSH, HTTP, HTTPS = 22, 80, 443
+PREFERRED = {SSH: None, HTTP: 8080, HTTPS: 8443}
 SUITE = "bookworm"
 CERTIFICATES = "/usr/local/share/ca-certificates"
 PACKAGES = (
@@ -26,9 +29,24 @@ FLAGS = (
 )
 
 
+def target_folder(app, target, state_home=None):
+    """The folder with the key, the known host key and ``target.json`` of one target.
+
+    Args:
+        state_home: stands in for ``$XDG_STATE_HOME``, which stands in for ``~/.local/state``.
+    """
+    home = state_home or os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "hitless", app, target)
+
+
+def container_name(app, target):
+    """The name of a target's container; its labels tell ``a-b`` at ``c`` from ``a`` at ``b-c``."""
+    return "hitless-%s-%s" % (app, target)
+
+
 def image_tag(certificates):
     """``hitless-server:<digest>``: another recipe, or another set of trusted CAs (name -> bytes), is another image."""
-    digest = hashlib.sha256(repr((SUITE, PACKAGES)).encode())
+    digest = hashlib.sha256(repr(bootstrap_command("-")).encode())
     for name in sorted(certificates):
         digest.update(name.encode() + b"\0" + hashlib.sha256(certificates[name]).digest())
     return "%s:%s" % (IMAGE, digest.hexdigest()[:12])
@@ -43,6 +61,35 @@ def bootstrap_command(output):
     words += ["--customize-hook=[ ! -d %s ] || cp -R %s/. \"$1\"%s" % (CERTIFICATES, CERTIFICATES, CERTIFICATES)]
     words += ["--customize-hook=chroot \"$1\" update-ca-certificates", "--customize-hook=" + forget]
     return [*words, SUITE, output]
+
+
+def choose_port(preferred, is_free, any_free):
+    """``preferred`` when ``is_free(preferred)``, else what ``any_free()`` gives that is free."""
+    port = preferred
+    while port is None or not is_free(port):
+        port = any_free()
+    return port
+
+
+def server_of(inspected):
+    """What ``target.json`` says of a container, from what ``docker inspect`` says of it."""
+    published = {int(name.split("/")[0]): int(bound[0]["HostPort"]) for name, bound in inspected["HostConfig"]["PortBindings"].items()}
+    return {
+        "v": 1,
+        "provider": "docker",
+        "container": inspected["Name"].lstrip("/"),
+        "id": inspected["Id"],
+        "host": "127.0.0.1",
+        "port": published[SSH],
+        "user": "root",
+        "http_port": published[HTTP],
+        "https_port": published[HTTPS],
+    }
+
+
+def known_hosts(server, host_key):
+    """The line that makes ssh trust the server's own key alone."""
+    return "[%s]:%d %s\n" % (server["host"], server["port"], " ".join(host_key.split()[:2]))
 
 
 def run_command(name, image, ports, labels):
