@@ -106,16 +106,16 @@ def parse_memory(text):
     return int(found.group(1)) * 1024 if found else 0
 
 
-def gather(root="/"):
+def gather():
     """What is known of this host: os, init, systemd, python, ports ({"80": {"name", "pid"}}), disk_free and memory (bytes)."""
     return {
-        "os": parse_os_release(_read(root + "etc/os-release")),
-        "init": _read(root + "proc/1/comm").strip(),
+        "os": parse_os_release(_read("/etc/os-release")),
+        "init": _read("/proc/1/comm").strip(),
         "systemd": _systemd(),
         "python": list(sys.version_info[:3]),
         "ports": _holders(),
         "disk_free": shutil.disk_usage("/srv" if os.path.isdir("/srv") else "/").free,
-        "memory": parse_memory(_read(root + "proc/meminfo")),
+        "memory": parse_memory(_read("/proc/meminfo")),
     }
 
 
