@@ -174,7 +174,13 @@ class Server:
                 self.container.remove()
             if os.path.isdir(self.folder):
                 shutil.rmtree(self.folder)
+                self._remove_empty_parent()
         return changed, {}
+
+    def _remove_empty_parent(self):
+        parent = os.path.dirname(self.folder)
+        if not os.listdir(parent):
+            os.rmdir(parent)
 
 
 def main():
