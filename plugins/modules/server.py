@@ -193,7 +193,9 @@ def main():
     except HitlessError as error:
         module.fail_json(**error.as_result())
     except OSError as error:
-        module.fail_json(**HitlessError("state_unwritable", "What is kept of the server cannot be written: %s" % error, "check the owner of that folder").as_result())
+        module.fail_json(
+            **HitlessError("state_unwritable", "What is kept of the server cannot be written: %s" % error, "check the owner of that folder").as_result()
+        )
     module.exit_json(changed=changed, server=now, diff={"before": server.known, "after": now})
 
 
