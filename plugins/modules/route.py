@@ -124,7 +124,6 @@ import contextlib
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_json
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
