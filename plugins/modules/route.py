@@ -70,6 +70,10 @@ options:
     description: The port that the router takes plain HTTP on.
     type: int
     default: 80
+  public_port:
+    description: The port that people reach O(http_port) at, for the URL; another one where the host is behind a published port.
+    type: int
+    default: 80
 seealso:
   - module: hitless.paas.release
 """
@@ -120,12 +124,19 @@ ARGUMENT_SPEC = {
     "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
     "runtime": {"type": "str", "default": "systemd"},
     "http_port": {"type": "int", "default": 80},
+    "public_port": {"type": "int", "default": 80},
 }
 
 
 def _switchover(params, emit):
     deployment = check_deployment(params["deployment"])
     return Switchover(check_name("app", params["app"]), deployment, router(params["router"]), runtime(params["runtime"]), emit, params["http_port"])
+
+
+def urls(hosts, addresses, names, port):
+    """Where people find the app: under its domains, or else under an address that leads to it, or else under its own local name."""
+    best = [name for name in (names if hosts else addresses) if name in names] or names[:1]
+    return ["http://%s%s" % (name, "" if port == 80 else ":%d" % port) for name in best]
 
 
 def _plan(steps, params):
@@ -163,7 +174,7 @@ def _work(params):
         steps = _switchover(params, record.emit)
         plan = _plan(steps, params)
         serving = steps.serving(plan)
-        record["urls"] = ["http://%s" % name for name in plan.names[:1]]
+        record["urls"] = urls(params["hosts"], params["addresses"], plan.names, params["public_port"])
         _go(steps, plan, record, params["old"] or record["previous"])
         return _result(plan, serving)
 
