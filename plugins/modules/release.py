@@ -46,9 +46,11 @@ options:
     type: dict
     default: {}
   env:
-    description: The app's variables. C(PORT) and C(HOST) are left out with a warning, since every replica has its own.
-    type: dict
-    default: {}
+    description:
+      - The app's variables as a JSON object in a text. The action plugin takes a dictionary as well.
+      - C(PORT) and C(HOST) are left out with a warning, since every replica has its own.
+    type: str
+    default: ""
   plan_env:
     description: The variables that the app's language needs. Those in O(env) win.
     type: dict
@@ -134,7 +136,7 @@ ARGUMENTS = {
     "artifact": {"type": "str"},
     "services": {"type": "dict", "default": {}},
     "mounts": {"type": "dict", "default": {}},
-    "env": {"type": "dict", "default": {}, "no_log": True},
+    "env": {"type": "str", "default": "", "no_log": True},
     "plan_env": {"type": "dict", "default": {}},
     "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "runtime": {"type": "str", "choices": ["systemd"], "default": "systemd"},
