@@ -48,11 +48,11 @@ def parse(text):
 
 
 def from_json(text):
-    """The variables in the parameter ``env`` of a module: a JSON object of str, or nothing."""
+    """The variables in the parameter ``env`` of a module: a JSON object, or nothing."""
     try:
         env = json.loads(text) if text else {}
     except ValueError:
         env = None
-    if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
-        raise HitlessError("usage", "env is not a JSON object of texts; nothing was changed", "quote every value")
-    return env
+    if not isinstance(env, dict):
+        raise HitlessError("usage", "env is not a JSON object; nothing was changed", "pass it through the to_json filter")
+    return {name: str(value) for name, value in env.items()}

@@ -54,7 +54,8 @@ options:
     default: {}
   env:
     description:
-      - The app's variables as a JSON object in a text. The action plugin takes a dictionary as well.
+      - The app's variables.
+      - A JSON object in a text. The action plugin takes a dictionary as well.
     type: str
     default: ""
   plan_env:
@@ -136,6 +137,8 @@ ARGUMENTS = {
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if module.check_mode:
+        module.exit_json(changed=bool(module.params["command"]), log=None, deployment={}, events=[])
     run_step(module, lambda record, paths: run_hook(record, paths, module.params))
 
 

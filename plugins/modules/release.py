@@ -47,7 +47,8 @@ options:
     default: {}
   env:
     description:
-      - The app's variables as a JSON object in a text. The action plugin takes a dictionary as well.
+      - The app's variables.
+      - A JSON object in a text. The action plugin takes a dictionary as well.
       - C(PORT) and C(HOST) are left out with a warning, since every replica has its own.
     type: str
     default: ""
@@ -151,6 +152,7 @@ def _report(record, replica, answer):
 
 def release(record, paths, args):
     """Start the replicas, and return what they are once they are healthy."""
+    record.move("DEPLOYING")
     with record.phase("start"):
         changed = prepare(record, paths, args)
         folder = ReleaseFolder(paths, args["release"])
@@ -166,6 +168,9 @@ def release(record, paths, args):
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[("reuse", False, ("artifact",))])
+    if module.check_mode:
+        diff = {"before": "", "after": "the replicas of release %s\n" % module.params["release"]}
+        module.exit_json(changed=True, replicas={}, deployment={}, events=[], diff=diff)
     run_step(module, lambda record, paths: release(record, paths, module.params))
 
 

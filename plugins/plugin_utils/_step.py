@@ -6,18 +6,37 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
+from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX
 
-EVENT_PREFIX = "@hitless "
+HIDDEN = "********"
+# Hiding shorter values would make holes in words that have nothing to do with them.
+_SHORTEST_SECRET = 4
 
 
-def now() -> str:
-    """The time in UTC as ISO 8601 with milliseconds and Z."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def secret_texts(task_vars: Mapping[str, Any]) -> list[str]:
+    """What must not be shown: values of secrets, and each line of those that have several; longest first."""
+    env = task_vars.get("hitless_env") or {}
+    values = [str(env[name]) for name in task_vars.get("hitless_secret_names") or () if name in env]
+    parts = {part for value in values for part in (value, *value.splitlines()) if len(part) >= _SHORTEST_SECRET}
+    return sorted(parts, key=len, reverse=True)
+
+
+def redact(value: Any, secrets: Iterable[str]) -> Any:
+    """``value`` with every secret in its texts hidden."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, HIDDEN)
+        return value
+    if isinstance(value, dict):
+        return {key: redact(entry, secrets) for key, entry in value.items()}
+    return [redact(entry, secrets) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 class StepAction(ActionBase):  # type: ignore[misc]
@@ -31,17 +50,27 @@ class StepAction(ActionBase):  # type: ignore[misc]
 
     def emit(self, event: str, **fields: Any) -> None:
         """Show one event as one line that the translator picks up, from whichever process this is."""
-        line = {"event": event, "time": now(), "host": self._task_host, "app": self._task.args.get("app"), "deployment": self._task.args.get("deployment"), **fields}
-        Display().display(EVENT_PREFIX + json.dumps(line, ensure_ascii=False, sort_keys=True))
+        about = {"app": self._about("app"), "target": self._about("target"), "deployment": self._task.args.get("deployment")}
+        line = {"event": event, "time": now(), "host": self._task_vars.get("inventory_hostname"), **about, **fields}
+        Display().display(EVENT_PREFIX + json.dumps(redact(line, self._secrets), ensure_ascii=False, sort_keys=True))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Announce the first phase, run the step, then emit what the module reports."""
-        task_vars = task_vars or {}
-        self._task_host = task_vars.get("inventory_hostname")
+        self._task_vars = task_vars or {}
+        self._secrets = secret_texts(self._task_vars)
         result: dict[str, Any] = super().run(tmp, task_vars)
-        result.update(self.step(task_vars))
+        try:
+            self._refuse_missing_secrets()
+            result.update(self.step(self._task_vars))
+        except HitlessError as error:
+            result.update(failed=True, **error.as_result())
+        for name in ("msg", "error", "events", "module_stdout", "module_stderr", "exception"):
+            if name in result:
+                result[name] = redact(result[name], self._secrets)
+        deployment = result.get("deployment")
+        known = deployment.get("id") if isinstance(deployment, dict) else deployment
         for event in result.get("events", ()):
-            self.emit(**event)
+            self.emit(**({"deployment": known, **event} if known else event))
         return result
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -59,3 +88,17 @@ class StepAction(ActionBase):  # type: ignore[misc]
             args = {**args, "env": json.dumps(args["env"]) if args["env"] else ""}
         result: dict[str, Any] = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         return result
+
+    def _about(self, what: str) -> str | None:
+        given = self._task.args.get(what)
+        value = (given.get("app") if isinstance(given, dict) else given) or self._task_vars.get("hitless_" + what)
+        return str(value) if value else None
+
+    def _refuse_missing_secrets(self) -> None:
+        """A deployment does not begin without its secrets; a rollback takes those of its release."""
+        missing = self._task_vars.get("hitless_missing_secrets")
+        args = self._task.args
+        if missing and args.get("state") == "begun" and args.get("kind", "deploy") == "deploy":
+            names = ", ".join(missing)
+            hint = f"export {missing[0]}=…, or ansible-playbook -e @vault.yml with hitless_secrets: {{{missing[0]}: …}}"
+            raise HitlessError("config_invalid", f"secrets without a value: {names}; nothing was changed", hint=hint)

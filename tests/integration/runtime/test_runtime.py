@@ -47,7 +47,7 @@ class App:
     def __init__(self, host, name):
         self.host = host
         self.name = name
-        host.run(f"useradd --system hitless-{name}; mkdir -p /srv/{name}/artifacts /srv/{name}/releases /srv/{name}/shared /var/lib/hitless/{name} /etc/hitless")
+        host.run(f"useradd --system hitless-{name}; mkdir -p /srv/{name}/artifacts /srv/{name}/releases /srv/{name}/shared /var/lib/hitless/{name}/deployments /etc/hitless")
 
     def artifact(self, digest, files, folders=()):
         """Freeze an artifact."""
@@ -62,11 +62,13 @@ class App:
         """Run the step ``release``."""
         deployment = deployment or next(_IDS)
         args = {"release": deployment, "artifact": artifact, "services": services, **args}
+        self.host.begin(self.name, deployment)
         return self.host.step("release", app=self.name, deployment=deployment, **args)
 
     def hook(self, artifact, command, name="pre_deploy", **args):
         """Run the step ``hook``."""
         deployment = next(_IDS)
+        self.host.begin(self.name, deployment)
         return self.host.step("hook", app=self.name, deployment=deployment, release=deployment, artifact=artifact, name=name, command=command, **args)
 
     def get(self, replica, path="/"):
@@ -87,7 +89,8 @@ def app(host, request):
     """An app named after the test."""
     found = App(host, "a" + format(abs(hash(request.node.name)) % 16**8, "x"))
     yield found
-    host.run(f"systemctl kill -s KILL 'hitless-{found.name}.*'; systemctl stop 'hitless-{found.name}.*'; rm -f /etc/systemd/system/hitless-{found.name}.*", check=False)
+    units = f"'hitless-{found.name}.*'"
+    host.run(f"systemctl kill -s KILL {units}; systemctl stop {units}; rm -f /etc/systemd/system/hitless-{found.name}.*", check=False)
 
 
 def test_all_replicas_of_all_services_run_and_come_back_after_a_reboot(app):
@@ -129,7 +132,8 @@ def test_env_reaches_the_app_byte_for_byte_and_no_secret_is_seen(app):
     assert [event["message"] for event in done["events"] if event["event"] == "warning"][0].startswith("env sets PORT")
     assert "s3cret" not in done["shown"]
     assert "s3cret" not in app.host.run("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")
-    readable = app.host.run(f"grep -rls s3cret /srv/{app.name} /etc/systemd /var/lib/hitless /var/log/hitless /run/systemd 2>/dev/null | xargs -r stat -c '%a %U %n'")
+    places = f"/srv/{app.name} /etc/systemd /var/lib/hitless /var/log/hitless /run/systemd"
+    readable = app.host.run(f"grep -rls s3cret {places} 2>/dev/null | xargs -r stat -c '%a %U %n'")
     assert all(line.startswith("600 root ") for line in readable.splitlines()), readable
 
 
@@ -171,6 +175,7 @@ def answer(path):
     for args in ({"deployment": "20261121110001", "artifact": "1" * 8, "env": {"A": "1"}}, {"deployment": "20261121110002", "artifact": "2" * 8}):
         done = app.release(services={"web": service(**health)}, mounts={"/app/kept": "kept"}, **args)
         said.append(app.get(done["replicas"]["web"][0])[1])
+    app.host.begin(app.name, "20261121110003")
     back = app.host.step("release", app=app.name, deployment="20261121110003", release="20261121110001", reuse=True)
     said.append(app.get(back["replicas"]["web"][0])[1])
     assert said == ["1", "12", "121"]
@@ -215,7 +220,8 @@ def test_an_app_that_needs_a_while_gets_it(app):
     artifact = app.artifact("aaaaaaaa", {"app.py": _SERVER + late + _SERVE})
     done = app.release(artifact, {"web": service(health={"deadline": 30.0})})
     assert not done.get("failed"), done
-    assert [(event["result"], event["detail"]) for event in done["events"] if event["event"] == "health"] == [("fail", "HTTP 503 to GET /"), ("pass", "HTTP 200 to GET /")]
+    said = [(event["result"], event["detail"]) for event in done["events"] if event["event"] == "health"]
+    assert said == [("fail", "HTTP 503 to GET /"), ("pass", "HTTP 200 to GET /")]
 
 
 def test_an_app_that_flaps_is_not_healthy(app):
@@ -255,7 +261,8 @@ def test_a_replica_that_obeys_or_ignores_sigterm_ends(app, handler, within):
 
 
 def test_a_static_site_is_served_by_a_server_of_its_own(app):
-    files = {"dist/index.html": "<h1>home</h1>", "dist/about.html": "about", "dist/app.mjs": "x", "dist/.env": "TOKEN=x", "dist/.well-known/a": "well", "secret.txt": "no"}
+    files = {"dist/index.html": "<h1>home</h1>", "dist/about.html": "about", "dist/app.mjs": "x", "dist/.env": "TOKEN=x", "dist/.well-known/a": "well"}
+    files["secret.txt"] = "no"
     artifact = app.artifact("aaaaaaaa", files)
     plain = app.release(artifact, {"web": service(type="static", command=None, output="dist", spa=False)})
     assert not plain.get("failed"), plain
@@ -272,7 +279,8 @@ def test_a_static_site_is_served_by_a_server_of_its_own(app):
 
 
 def test_a_hook_runs_once_in_the_sandbox_and_its_log_shows_no_secret(app):
-    artifact = app.artifact("aaaaaaaa", {"migrate.py": 'import os\nprint("to", os.environ["DB"], os.getcwd())\nopen("/app/kept/done", "a").write("x")\n'}, ["kept"])
+    migrate = 'import os\nprint("to", os.environ["DB"], os.getcwd())\nopen("/app/kept/done", "a").write("x")\n'
+    artifact = app.artifact("aaaaaaaa", {"migrate.py": migrate}, ["kept"])
     done = app.hook(artifact, "python3 migrate.py && echo $((40+2)) 100%s $DB", env={"DB": "pg://hunter22"}, secret_names=["DB"], mounts={"/app/kept": "kept"})
     assert not done.get("failed"), done
     assert [event["line"] for event in done["events"] if event["event"] == "log"] == ["to *** /app", "42 100%s ***"]

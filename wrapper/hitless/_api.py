@@ -1,0 +1,180 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs as functions that yield typed events."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from hitless._errors import ConfigError, RunFailed
+from hitless._events import Deployed, Event, Failed, make
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hitless._project import Project
+    from hitless._run import Run
+
+Folder = str | os.PathLike[str]
+
+# Readers share a playbook; every other verb has one of its own name.
+READERS = ("status", "ps", "events", "logs")
+_NEED_A_SERVER = (*READERS, "configure", "push", "rollback", "cancel")
+
+
+def prepare(verb: str, project: Project, passthrough: Callable[[str], None] | None = None, **options: Any) -> Run:
+    """The run of a verb; ``deploy`` to a local server that does not exist yet becomes ``up``.
+
+    Args:
+        verb: ``deploy``, ``rollback``, ...
+        project: the app and its target.
+        passthrough: gets every line that Ansible shows.
+        options: become the variables ``hitless_<name>`` of the run; None and False are left out.
+
+    Raises:
+        ConfigError: the verb needs a server and there is none.
+    """
+    from hitless._run import Run
+
+    if verb in _NEED_A_SERVER and not project.is_created():
+        raise ConfigError(f"The target {project.target} of {project.app} has no server yet; nothing was done.", "hitless up")
+    if verb in READERS:
+        options["what"] = verb
+    extravars = {f"hitless_{name}": value for name, value in options.items() if value is not None and value is not False}
+    return Run("info" if verb in READERS else starting_verb(verb, project), project, extravars, passthrough)
+
+
+def starting_verb(verb: str, project: Project) -> str:
+    """The verb that is run: a first ``deploy`` has to make the server as well."""
+    return "up" if verb == "deploy" and not project.is_created() else verb
+
+
+def _run(verb: str, folder: Folder, target: str | None, file: Folder | None, **options: Any) -> Iterator[Event]:
+    from hitless._project import open_project
+
+    yield from prepare(verb, open_project(folder, target, file), **options).events()
+
+
+def create(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """Make the target's server, or check the servers that it names."""
+    return _run("create", folder, target, file)
+
+
+def configure(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, force: bool = False) -> Iterator[Event]:
+    """Prepare the target's hosts; ``force`` does so again where it was done."""
+    return _run("configure", folder, target, file, force=force)
+
+
+def push(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """Upload the source and build it, without releasing it."""
+    return _run("push", folder, target, file)
+
+
+def deploy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, force: bool = False, wait: float | None = None) -> Iterator[Event]:
+    """Build and release the app.
+
+    Args:
+        folder: the app's folder.
+        target: name of the target; the only one where there is one, ``dev`` without a hitless.yml.
+        file: the configuration file, when it is not ``hitless.yml`` in the folder.
+        force: make a new release although nothing changed.
+        wait: seconds to wait for another run that holds the app's lock.
+
+    Yields:
+        Events as they happen; the last one is a ``Deployed`` or a ``Failed``.
+
+    Raises:
+        ConfigError: hitless.yml, the folder or the target is wrong; nothing was started.
+        InstallationError: the collection cannot be used.
+    """
+    return _run("deploy", folder, target, file, force=force, wait=wait)
+
+
+def up(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, force: bool = False, wait: float | None = None) -> Iterator[Event]:
+    """``create``, ``configure`` and ``deploy``, each as far as it is needed."""
+    return _run("up", folder, target, file, force=force, wait=wait)
+
+
+def rollback(
+    folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, to: str | None = None, wait: float | None = None
+) -> Iterator[Event]:
+    """Go back to the previous good release, or to that of the deployment ``to``."""
+    return _run("rollback", folder, target, file, to=to, wait=wait)
+
+
+def cancel(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, deployment: str | None = None) -> Iterator[Event]:
+    """End the deployment that is under way, or the one named, and clean up after it."""
+    return _run("cancel", folder, target, file, deployment=deployment)
+
+
+def destroy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """Remove what ``create`` made. The caller has asked whoever needs to be asked."""
+    return _run("destroy", folder, target, file, confirmed=True)
+
+
+def status(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """What serves, since when and where: an ``Info`` a host."""
+    return _run("status", folder, target, file)
+
+
+def ps(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """The replicas: an ``Info`` a host."""
+    return _run("ps", folder, target, file)
+
+
+def events(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, deployment: str | None = None) -> Iterator[Event]:
+    """The deployments of the past, or the phases of one: an ``Info`` a host."""
+    return _run("events", folder, target, file, deployment=deployment)
+
+
+def logs(
+    folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, deployment: str | None = None, phase: str | None = None
+) -> Iterator[Event]:
+    """The log of the last deployment, or of the one named; of one phase, where it is named."""
+    return _run("logs", folder, target, file, deployment=deployment, phase=phase)
+
+
+def plan(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """What the app is and what a deploy would do, found out here: one ``Info`` with ``plan``, ``app`` and ``rows``."""
+    from hitless._project import open_project
+
+    project = open_project(folder, target, file)
+    yield make("info", project.target, project.app, what="plan", data=plan_of(project))
+
+
+def plan_of(project: Project) -> dict[str, Any]:
+    """The plan, what is made of it, and the rows of the table that people read.
+
+    Raises:
+        ConfigError: the app's kind cannot be told, or the folder cannot be read.
+    """
+    from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+    from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
+    from ansible_collections.hitless.paas.plugins.plugin_utils._plan_view import plan_table
+    from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
+
+    settings = project.settings.as_dict()
+    try:
+        found = plan_app(settings, FolderTree(project.folder)).as_dict()
+        app = resolve(settings, found)
+    except HitlessError as error:
+        raise ConfigError(error.message, error.hint) from error
+    return {"plan": found, "app": app, "rows": plan_table(found, app)}
+
+
+def result(run: Iterable[Event]) -> Deployed:
+    """Go through a run's events and return its last one.
+
+    Raises:
+        RunFailed: the run ended with a ``Failed``.
+    """
+    last = next(iter(deque(run, maxlen=1)), None)
+    if isinstance(last, Failed):
+        raise RunFailed(last)
+    if not isinstance(last, Deployed):
+        raise ValueError("these events are not those of a whole run")
+    return last
