@@ -53,12 +53,21 @@ def asked(*words: str) -> dict[str, Any]:
     return answer
 
 
+def git(*words: str) -> None:
+    """Run git in the app's folder, which is a repository of its own."""
+    person = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com")
+    subprocess.run(["git", *person, *words], cwd=APP, check=True, capture_output=True)
+
+
 def write(version: str, code: str | None = None) -> None:
-    """Make the app's source be ``version``."""
+    """Make the app's source be ``version``, and commit it."""
     shutil.copytree(ROOT / "examples" / "hello-flask", APP, dirs_exist_ok=True)
     (APP / "VERSION").write_text(version + "\n")
     if code:
         (APP / "app.py").write_text((APP / "app.py").read_text() + code)
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "--message", f"Version {version}")
 
 
 def served(url: str) -> str:
