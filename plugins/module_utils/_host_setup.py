@@ -31,6 +31,11 @@ def is_router_ours():
     return (_text(_paths.HAPROXY_CONFIG) or "").startswith(MARKER)
 
 
+def is_router_running():
+    """Whether HAProxy's service runs."""
+    return subprocess.run(["systemctl", "is-active", "--quiet", "haproxy.service"], check=False).returncode == 0
+
+
 def missing_packages():
     """The Debian packages that have to be installed."""
     return [package for package, path in _host_config.PACKAGES.items() if not glob.glob(path)]
@@ -152,7 +157,7 @@ def _start_router(changed):
     hint = "journalctl -u haproxy -n 50"
     _call(["systemctl", "daemon-reload"], "router_failed", "systemd does not read its units")
     _call(["systemctl", "enable", "--quiet", "haproxy.service"], "router_failed", "The service haproxy cannot be enabled", hint)
-    active = subprocess.run(["systemctl", "is-active", "--quiet", "haproxy.service"], check=False).returncode == 0
+    active = is_router_running()
     # The files may be from a run that was cut before HAProxy read them.
     needs_restart = active and not os.path.exists(_paths.HAPROXY_MASTER_SOCKET)
     action = "restart" if needs_restart else _host_config.router_action(active, changed)

@@ -98,7 +98,7 @@ def mark(path, digest):
 def checked_facts():
     """The facts of this host; HitlessError when it cannot be used."""
     facts = gather()
-    error = refusal(facts, _host_setup.is_router_ours())
+    error = refusal(facts, _host_setup.is_router_ours() and _host_setup.is_router_running())
     if error:
         raise error
     return facts

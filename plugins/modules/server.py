@@ -174,7 +174,13 @@ class Server:
                 self.container.remove()
             if os.path.isdir(self.folder):
                 shutil.rmtree(self.folder)
+                self._remove_empty_parent()
         return changed, {}
+
+    def _remove_empty_parent(self):
+        parent = os.path.dirname(self.folder)
+        if not os.listdir(parent):
+            os.rmdir(parent)
 
 
 def main():
@@ -187,7 +193,9 @@ def main():
     except HitlessError as error:
         module.fail_json(**error.as_result())
     except OSError as error:
-        module.fail_json(**HitlessError("state_unwritable", "What is kept of the server cannot be written: %s" % error, "check the owner of that folder").as_result())
+        module.fail_json(
+            **HitlessError("state_unwritable", "What is kept of the server cannot be written: %s" % error, "check the owner of that folder").as_result()
+        )
     module.exit_json(changed=changed, server=now, diff={"before": server.known, "after": now})
 
 
