@@ -12,9 +12,9 @@ from typing import Any
 from ansible.module_utils.common.text.converters import to_text
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
+from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
 from ansible_collections.hitless.paas.plugins.plugin_utils._remote import RemoteStep, locked_script
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source, inspect
-from ansible_collections.hitless.paas.plugins.plugin_utils._step import now
 from ansible_collections.hitless.paas.plugins.plugin_utils._upload import (
     bytes_sent,
     finish_script,

@@ -75,15 +75,19 @@ def run_command(command, settings, timeout, unit=None, on_line=None):
 
 def _reason(code, unit, timed_out):
     """Why a command failed: systemd knows more than the exit status of systemd-run tells."""
+    facts = _forget(unit) if unit else {}
     if timed_out:
         return "it did not end in time"
-    if not unit:
-        return "exit status %d" % code
-    shown = subprocess.run(["systemctl", "show", "-p", "Result,ExecMainStatus", unit], stdout=subprocess.PIPE, encoding="utf-8", check=False).stdout
-    facts = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    subprocess.run(["systemctl", "reset-failed", unit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     if facts.get("Result") == "signal":
         return "signal %s" % facts.get("ExecMainStatus")
     if facts.get("Result") == "oom-kill":
         return "it ran out of memory"
     return "exit status %d" % code
+
+
+def _forget(unit):
+    """What systemd remembers of a unit that failed; it is asked to forget it."""
+    words = ["systemctl", "show", "-p", "Result,ExecMainStatus", unit]
+    shown = subprocess.run(words, stdout=subprocess.PIPE, encoding="utf-8", check=False).stdout
+    subprocess.run(["systemctl", "reset-failed", unit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
@@ -44,3 +45,14 @@ def environment_file(env):
 def parse(text):
     """The variables in a text that ``environment_file`` made."""
     return {name: re.sub(r"\\([\"\\`$])", r"\1", value) for name, value in _LINE.findall(text)}
+
+
+def from_json(text):
+    """The variables in the parameter ``env`` of a module: a JSON object, or nothing."""
+    try:
+        env = json.loads(text) if text else {}
+    except ValueError:
+        env = None
+    if not isinstance(env, dict):
+        raise HitlessError("usage", "env is not a JSON object; nothing was changed", "pass it through the to_json filter")
+    return {name: str(value) for name, value in env.items()}

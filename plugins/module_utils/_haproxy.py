@@ -17,6 +17,7 @@ from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_confi
 from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_socket as _socket
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import write_atomic
+from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
 from ansible_collections.hitless.paas.plugins.module_utils._router import FULL_WEIGHT, Counters, LiveEndpoint, Router, backend_name
 
 OLDEST = (2, 6)
@@ -95,7 +96,7 @@ class HaproxyRouter(Router):
             yield
 
     def _file(self, app):
-        return "%s/%s.cfg" % (self.layout.apps, _config.check_name("the app name", app))
+        return "%s/%s.cfg" % (self.layout.apps, check_name("app", app))
 
     def _good(self, app):
         return "%s/good/%s.cfg" % (self.layout.folder, app)
@@ -197,7 +198,7 @@ class HaproxyRouter(Router):
 
     def backends(self, app):
         """See Router."""
-        return sorted(row["pxname"] for row in self._rows() if row["pxname"].startswith(_config.check_name("the app name", app) + "."))
+        return sorted(row["pxname"] for row in self._rows() if row["pxname"].startswith(check_name("app", app) + "."))
 
     def ensure_backend(self, app, service, options):
         """See Router."""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ansible_collections.hitless.paas.plugins.module_utils import _paths
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
 from ansible_collections.hitless.paas.plugins.module_utils._router import Endpoint
 
 MARKER = "# Managed by hitless. Changes made here are lost."
@@ -19,7 +20,6 @@ HEALTH_PATH = "/.hitless/health"
 MADE_BY_ROUTER = "X-Hitless-Router"
 
 _STATE = "# state: "
-_NAME = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,23}(?<!-)\Z")
 _SERVER = re.compile(r"[0-9]{14}-[1-9][0-9]{0,3}\Z")
 _DEPLOYMENT = re.compile(r"[0-9]{14}\Z")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,1000}\Z")
@@ -76,15 +76,10 @@ def _checked(pattern, what, value):
     return value
 
 
-def check_name(what, value):
-    """``value`` when it is a name of an app or a service."""
-    return _checked(_NAME, what, value)
-
-
 def check_endpoint(endpoint):
     """``endpoint`` when every part of it is safe to write."""
-    check_name("the app name", endpoint.app)
-    check_name("the service name", endpoint.service)
+    check_name("app", endpoint.app)
+    check_name("service", endpoint.service)
     _checked(_DEPLOYMENT, "the deployment", endpoint.deployment)
     _whole("the replica number", endpoint.n, 1, 9999)
     _whole("the port", endpoint.port, 1, 65535)
@@ -151,7 +146,7 @@ def server_words(endpoint, weight, health):
 def _backend(app, service, model):
     health = checked_health(model["health"])
     timeout = _milliseconds("the health timeout", health["timeout"])
-    lines = ["backend %s.%s" % (app, check_name("the service name", service)), "    balance leastconn", "    timeout check %s" % timeout]
+    lines = ["backend %s.%s" % (app, check_name("service", service)), "    balance leastconn", "    timeout check %s" % timeout]
     if health["type"] == "http":
         lines += [
             "    option httpchk",
@@ -179,7 +174,7 @@ def render_app(app, services):
         services: ``{service: {"health": {...}, "servers": {"<deployment>-<n>": {"address", "port", "weight"}}}}``.
             The model is kept in a comment, so that the next change starts from what is written.
     """
-    check_name("the app name", app)
+    check_name("app", app)
     lines = [MARKER, _STATE + json.dumps(services, sort_keys=True)]
     for service in sorted(services):
         lines += [""] + _backend(app, service, services[service])
@@ -245,7 +240,7 @@ def _global(layout):
     if layout.chroot:
         lines.insert(2, "    chroot %s" % _checked(_FILE, "the folder", layout.chroot))
     if layout.user:
-        lines[2:2] = ["    user %s" % check_name("the user", layout.user), "    group %s" % layout.user]
+        lines[2:2] = ["    user %s" % check_name("user", layout.user), "    group %s" % layout.user]
     return lines
 
 

@@ -241,6 +241,8 @@ def _facts(replica):
 def _hint(replica, progress, ports):
     if progress.doomed:
         return "Read the log above; the command is services.%s.command." % replica.service
-    if progress.answer == NOT_LISTENING:
-        return "Let the app listen on the address in $HOST and the port in $PORT." if ports else "Read the log above; give it longer with services.%s.health.deadline." % replica.service
-    return "Look at services.%s.health in hitless.yml." % replica.service
+    if progress.answer != NOT_LISTENING:
+        return "Look at services.%s.health in hitless.yml." % replica.service
+    if ports:
+        return "Let the app listen on the address in $HOST and the port in $PORT."
+    return "Read the log above; give it longer with services.%s.health.deadline." % replica.service

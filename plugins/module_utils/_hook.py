@@ -81,8 +81,8 @@ def _failure(args, reason, lines):
 def run_hook(record, paths, args):
     """Run the hook that the parameters of the module name, and return its result."""
     if not args["command"]:
-        record.skip(args["name"])
         return {"changed": False, "log": None}
+    record.move("DEPLOYING")
     log_path = paths.log(args["deployment"], args["name"])
     with record.phase(args["name"]):
         prepare(record, paths, args)

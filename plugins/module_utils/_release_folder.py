@@ -30,7 +30,8 @@ def environments(env, plan_env, services):
 def ignored(env, services):
     """A warning for each variable that the app sets in vain."""
     where = [("env", env)] + [("services.%s.env" % name, services[name].get("env") or {}) for name in sorted(services)]
-    return ["%s sets %s, which every replica gets a value of its own for; it was left out" % (place, name) for place, given in where for name in _OURS if name in given]
+    message = "%s sets %s, which every replica gets a value of its own for; it was left out"
+    return [message % (place, name) for place, given in where for name in _OURS if name in given]
 
 
 class ReleaseFolder:
@@ -139,8 +140,9 @@ def prepare(record, paths, args):
     changed = False
     if not args.get("reuse"):
         facts = {name: args[name] for name in ("artifact", "services", "mounts", "secret_names")}
-        changed = folder.write(dict(facts, digests=record["digests"]), args["env"], args["plan_env"])
-        for message in ignored(args["env"], args["services"]) if changed else ():
+        env = _env.from_json(args["env"])
+        changed = folder.write(dict(facts, digests=record["digests"]), env, args["plan_env"])
+        for message in ignored(env, args["services"]) if changed else ():
             record.emit("warning", message=message, hint="Remove it from hitless.yml or .env.")
     facts = folder.read()
     check_mounts(paths.artifact(facts["artifact"]), facts["mounts"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import http.client
 import time
 from collections import namedtuple
-from datetime import datetime, timezone
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import MADE_BY_ROUTER
@@ -23,11 +22,6 @@ _SICK_SHARE = 0.05
 
 # What the app's services have in the router: ``new`` and ``old`` are lists of Endpoint.
 Plan = namedtuple("Plan", "services new old first names")
-
-
-def now():
-    """The time in UTC as ISO 8601 with milliseconds and Z."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def web_services(services):
@@ -99,7 +93,7 @@ class Switchover:
     Args:
         app, deployment: names.
         router, runtime: a Router and a Runtime.
-        emit: called with each event, a dict.
+        emit: called with the name and the fields of each event.
         port: where the router takes plain HTTP on 127.0.0.1.
     """
 
@@ -109,7 +103,7 @@ class Switchover:
         self._router = router
         self._runtime = runtime
         self._port = port
-        self._emit = lambda event, **fields: emit(dict(fields, event=event, time=now()))
+        self._emit = emit
         self._claimed = []
 
     def plan(self, services, replicas, hosts, addresses):
@@ -252,12 +246,14 @@ class Switchover:
         return found
 
     def retire(self, plan, old):
-        """Forget the old endpoints, then stop every replica of the old deployments, workers too. Returns True when there was one."""
-        self._router.remove_endpoints(plan.old)
-        self._ensure(plan)
+        """Stop every replica of the old deployments, workers too, then forget their endpoints. Returns True when there was a replica.
+
+        In this order a run that is cut here leaves either both releases whole, or only the new one.
+        """
         deployments = {endpoint.deployment for endpoint in plan.old} | ({old} if old else set())
         gone = [replica for replica in self._runtime.list(self.app) if replica.deployment in deployments - {self.deployment}]
         if gone:
-            self._runtime.stop(gone, max([float(service.get("stop_timeout", 10.0)) for service in plan.services.values()] or [10.0]))
             self._runtime.remove(gone)
+        self._router.remove_endpoints(plan.old)
+        self._ensure(plan)
         return bool(gone)

@@ -16,7 +16,10 @@ _ASSIGNMENT = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*=")
 # A service with a ``root`` comes as this and then its command.
 _STEP_INTO = re.compile(r"(cd [A-Za-z0-9_./'@+-]+ && )(.*)\Z", re.DOTALL)
 _EXEC = re.compile(r"(cd \S+ && )?exec ")
-_SHELL_WORDS = frozenset("exec cd export set unset source . eval trap if for while until case test command ulimit umask exit : true false wait".split())
+_SHELL_WORDS = frozenset((
+    "exec", "cd", "export", "set", "unset", "source", ".", "eval", "trap", "if", "for", "while", "until", "case", "test", "command", "ulimit", "umask",
+    "exit", ":", "true", "false", "wait",
+))  # fmt: skip
 _UNSAFE_PATH = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./@+-]*\Z")
 _C_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "%": "%%"}

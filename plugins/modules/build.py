@@ -41,9 +41,11 @@ options:
     type: dict
     required: true
   env:
-    description: All variables of the app. A build sees only those that a pattern of C(plan.build.build_env) names.
-    type: dict
-    default: {}
+    description:
+      - All variables of the app. A build sees only those that a pattern of C(plan.build.build_env) names.
+      - A JSON object in a text. The action plugin takes a dictionary as well.
+    type: str
+    default: ""
   secret_names:
     description: Names of the variables in O(env) whose values are masked in the log.
     type: list
@@ -117,6 +119,7 @@ error:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils._build import Build
+from ansible_collections.hitless.paas.plugins.module_utils._env import from_json
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._record import now
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
@@ -127,7 +130,7 @@ ARGUMENTS = {
     "artifact": {"type": "str", "required": True},
     "source": {"type": "str", "required": True},
     "plan": {"type": "dict", "required": True},
-    "env": {"type": "dict", "default": {}, "no_log": True},
+    "env": {"type": "str", "default": "", "no_log": True},
     "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "upload": {"type": "dict"},
 }
@@ -147,8 +150,8 @@ def _skipped():
 def run(module):
     """Do what can be done now, and say what has to be waited for."""
     args = module.params
-    secrets = [str(args["env"][name]) for name in args["secret_names"] if args["env"].get(name)]
-    env = {name: str(value) for name, value in args["env"].items()}
+    env = from_json(args["env"])
+    secrets = [env[name] for name in args["secret_names"] if env.get(name)]
     build = Build(args["app"], args["deployment"], args["artifact"], args["source"], args["plan"], env, secrets)
     path = build.paths.artifact(args["artifact"])
     if build.is_ready:

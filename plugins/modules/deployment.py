@@ -51,9 +51,11 @@ options:
     type: dict
     default: {}
   env:
-    description: All variables of the app.
-    type: dict
-    default: {}
+    description:
+      - All variables of the app.
+      - A JSON object in a text. The action plugin takes a dictionary as well.
+    type: str
+    default: ""
   by:
     description: Who runs it, for people.
     type: str
@@ -164,6 +166,7 @@ events:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils._begin import Begin
+from ansible_collections.hitless.paas.plugins.module_utils._env import from_json
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish, push
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, step
@@ -181,7 +184,7 @@ ARGUMENTS = {
     "settings": {"type": "dict"},
     "plan": {"type": "dict"},
     "source": {"type": "dict", "default": {}},
-    "env": {"type": "dict", "default": {}, "no_log": True},
+    "env": {"type": "str", "default": "", "no_log": True},
     "by": {"type": "str", "default": "unknown"},
     "controller": {"type": "dict", "default": {}},
     "lease": {"type": "float", "default": 60.0},
@@ -205,7 +208,7 @@ def _nothing(live):
 def _begin(module):
     """Begin, or say that there is nothing to do."""
     paths = AppPaths(check_name("app", module.params["app"]))
-    begin = Begin(paths, dict(module.params, env={name: str(value) for name, value in module.params["env"].items()}))
+    begin = Begin(paths, dict(module.params, env=from_json(module.params["env"])))
     if module.check_mode:
         preview = begin.preview()
         return {"changed": preview["action"] != "nothing", "action": "nothing", "would": preview["action"], "deployment": {}, "events": []}

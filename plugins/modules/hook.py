@@ -53,9 +53,11 @@ options:
     type: dict
     default: {}
   env:
-    description: The app's variables.
-    type: dict
-    default: {}
+    description:
+      - The app's variables.
+      - A JSON object in a text. The action plugin takes a dictionary as well.
+    type: str
+    default: ""
   plan_env:
     description: The variables that the app's language needs. Those in O(env) win.
     type: dict
@@ -127,7 +129,7 @@ ARGUMENTS = {
     "artifact": {"type": "str", "required": True},
     "services": {"type": "dict", "default": {}},
     "mounts": {"type": "dict", "default": {}},
-    "env": {"type": "dict", "default": {}, "no_log": True},
+    "env": {"type": "str", "default": "", "no_log": True},
     "plan_env": {"type": "dict", "default": {}},
     "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
 }
@@ -135,6 +137,8 @@ ARGUMENTS = {
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if module.check_mode:
+        module.exit_json(changed=bool(module.params["command"]), log=None, deployment={}, events=[])
     run_step(module, lambda record, paths: run_hook(record, paths, module.params))
 
 

@@ -46,9 +46,12 @@ options:
     type: dict
     default: {}
   env:
-    description: The app's variables. C(PORT) and C(HOST) are left out with a warning, since every replica has its own.
-    type: dict
-    default: {}
+    description:
+      - The app's variables.
+      - A JSON object in a text. The action plugin takes a dictionary as well.
+      - C(PORT) and C(HOST) are left out with a warning, since every replica has its own.
+    type: str
+    default: ""
   plan_env:
     description: The variables that the app's language needs. Those in O(env) win.
     type: dict
@@ -134,7 +137,7 @@ ARGUMENTS = {
     "artifact": {"type": "str"},
     "services": {"type": "dict", "default": {}},
     "mounts": {"type": "dict", "default": {}},
-    "env": {"type": "dict", "default": {}, "no_log": True},
+    "env": {"type": "str", "default": "", "no_log": True},
     "plan_env": {"type": "dict", "default": {}},
     "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "runtime": {"type": "str", "choices": ["systemd"], "default": "systemd"},
@@ -149,6 +152,7 @@ def _report(record, replica, answer):
 
 def release(record, paths, args):
     """Start the replicas, and return what they are once they are healthy."""
+    record.move("DEPLOYING")
     with record.phase("start"):
         changed = prepare(record, paths, args)
         folder = ReleaseFolder(paths, args["release"])
@@ -164,6 +168,9 @@ def release(record, paths, args):
 
 def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[("reuse", False, ("artifact",))])
+    if module.check_mode:
+        diff = {"before": "", "after": "the replicas of release %s\n" % module.params["release"]}
+        module.exit_json(changed=True, replicas={}, deployment={}, events=[], diff=diff)
     run_step(module, lambda record, paths: release(record, paths, module.params))
 
 

@@ -70,6 +70,10 @@ options:
     description: The port that the router takes plain HTTP on.
     type: int
     default: 80
+  public_port:
+    description: The port that people reach O(http_port) at, for the URL; another one where the host is behind a published port.
+    type: int
+    default: 80
 seealso:
   - module: hitless.paas.release
 """
@@ -89,28 +93,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 deployment:
-  description: The part of the deployment's record that this step writes.
+  description: The record of the deployment; this step writes its C(requests), C(urls) and C(phases). In check mode only its C(id).
   returned: always
   type: dict
-  contains:
-    id:
-      description: Id of the deployment.
-      returned: always
-      type: str
-    requests:
-      description: Requests during the step, as C(sent), C(failed), C(held) and C(cut). Failed are those that the router had to answer itself.
-      returned: always
-      type: dict
-    phases:
-      description: The phases of this step with C(name), C(state), C(started), C(finished) and C(seconds).
-      returned: always
-      type: list
-      elements: dict
-    urls:
-      description: Where the app answers.
-      returned: always
-      type: list
-      elements: str
   sample: {id: "20261121080000", requests: {sent: 120, failed: 0, held: 0, cut: 0}, phases: [], urls: ["http://shop.example.com"]}
 events:
   description: What happened, in order.
@@ -120,17 +105,13 @@ events:
   sample: [{event: switch, service: web, from: ["127.0.0.1:20000"], to: ["127.0.0.1:20001"]}]
 """
 
-import contextlib
-import time
-
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_json
-from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
-from ansible_collections.hitless.paas.plugins.module_utils._route import Switchover, difference, now
+from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
+from ansible_collections.hitless.paas.plugins.module_utils._route import Switchover, difference
 from ansible_collections.hitless.paas.plugins.module_utils._router import router
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
+from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
 ARGUMENT_SPEC = {
     "app": {"type": "str", "required": True},
@@ -143,99 +124,79 @@ ARGUMENT_SPEC = {
     "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
     "runtime": {"type": "str", "default": "systemd"},
     "http_port": {"type": "int", "default": 80},
+    "public_port": {"type": "int", "default": 80},
 }
 
 
-class _Record:
-    """The part of the deployment's record that this step writes: every phase as it goes, so that a cut run shows where it was."""
-
-    def __init__(self, app, deployment, emit):
-        self._path = AppPaths(app).record(deployment)
-        self._emit = emit
-        self._whole = read_json(self._path)
-        self.part = {"id": deployment, "requests": {"sent": 0, "failed": 0, "held": 0, "cut": 0}, "phases": [], "urls": []}
-
-    @property
-    def previous(self):
-        """Id of the deployment before this one, or None."""
-        return (self._whole or {}).get("previous")
-
-    @contextlib.contextmanager
-    def phase(self, name):
-        """Record one phase around what is done in it."""
-        began, phase = time.monotonic(), {"name": name, "state": "failed", "started": now(), "finished": None, "seconds": 0.0}
-        # The first phase is announced by the action plugin, before this module runs.
-        if self.part["phases"]:
-            self._emit({"event": "phase", "name": name, "state": "running", "seconds": 0.0, "time": phase["started"]})
-        self.part["phases"].append(phase)
-        try:
-            yield
-            phase["state"] = "done"
-        finally:
-            phase.update(finished=now(), seconds=round(time.monotonic() - began, 3))
-            self._emit({"event": "phase", "name": name, "state": phase["state"], "seconds": phase["seconds"], "time": phase["finished"]})
-            self.save()
-
-    def save(self):
-        """Merge this part into the record on disk, when there is one."""
-        if self._whole is not None:
-            ours = {phase["name"] for phase in self.part["phases"]}
-            phases = [phase for phase in self._whole.get("phases", []) if phase["name"] not in ours] + self.part["phases"]
-            self._whole.update(self.part, phases=phases)
-            write_json(self._path, self._whole)
+def _switchover(params, emit):
+    deployment = check_deployment(params["deployment"])
+    return Switchover(check_name("app", params["app"]), deployment, router(params["router"]), runtime(params["runtime"]), emit, params["http_port"])
 
 
-def _requests(counted, cut):
-    return {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
+def urls(hosts, addresses, names, port):
+    """Where people find the app: under its domains, or else under an address that leads to it, or else under its own local name."""
+    best = [name for name in (names if hosts else addresses) if name in names] or names[:1]
+    return ["http://%s%s" % (name, "" if port == 80 else ":%d" % port) for name in best]
+
+
+def _plan(steps, params):
+    return steps.plan(params["services"], params["replicas"], params["hosts"], params["addresses"])
 
 
 def _go(steps, plan, record, old):
-    """Every step in order."""
-    before = steps.counters(plan)
+    """Every step in order; the record says how the requests fared, whether it ends well or not."""
+    before, cut = steps.counters(plan), 0
     try:
         with record.phase("switch"):
             steps.switch(plan)
-            after = steps.counters(plan)
+            switched = steps.counters(plan)
             steps.check(plan)
         with record.phase("bake"):
-            steps.bake(plan, after)
+            steps.bake(plan, switched)
         with record.phase("drain"):
             cut = steps.drain(plan, plan.old)
-            record.part["requests"] = _requests(difference(before, steps.counters(plan)), cut)
-            record.part["urls"] = ["http://%s" % name for name in plan.names[:1]]
             steps.retire(plan, old)
     finally:
-        record.save()
+        counted = difference(before, steps.counters(plan))
+        record["requests"] = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
 
 
-def _diff(plan, serving):
+def _result(plan, serving):
     def lines(endpoints):
         return "".join("%s %s\n" % (endpoint.backend, endpoint) for endpoint in sorted(endpoints))
 
-    return {"before": lines(serving), "after": lines(plan.new)}
-
-
-def _run(module, events):
-    params = module.params
-    app, deployment = params["app"], params["deployment"]
-    steps = Switchover(app, deployment, router(params["router"]), runtime(params["runtime"]), events.append, params["http_port"])
-    plan = steps.plan(params["services"], params["replicas"], params["hosts"], params["addresses"])
-    record = _Record(app, deployment, events.append)
-    serving = steps.serving(plan)
     changed = serving != set(plan.new) or bool(plan.old)
-    if not module.check_mode:
-        _go(steps, plan, record, params["old"] or record.previous)
-    return {"changed": changed, "deployment": record.part, "events": events, "diff": _diff(plan, serving)}
+    return {"changed": changed, "diff": {"before": lines(serving), "after": lines(plan.new)}}
+
+
+def _work(params):
+    def work(record, paths):
+        steps = _switchover(params, record.emit)
+        plan = _plan(steps, params)
+        serving = steps.serving(plan)
+        record["urls"] = urls(params["hosts"], params["addresses"], plan.names, params["public_port"])
+        _go(steps, plan, record, params["old"] or record["previous"])
+        return _result(plan, serving)
+
+    return work
+
+
+def _foresee(module):
+    """What would be done, from what the router has now."""
+    steps = _switchover(module.params, lambda event, **fields: None)
+    plan = _plan(steps, module.params)
+    return dict(_result(plan, steps.serving(plan)), deployment={"id": module.params["deployment"]}, events=[])
 
 
 def main():
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    events = []
+    if not module.check_mode:
+        run_step(module, _work(module.params))
     try:
-        result = _run(module, events)
+        result = _foresee(module)
     except HitlessError as error:
-        module.fail_json(events=events, **error.as_result())
+        module.fail_json(events=[], **error.as_result())
     module.exit_json(**result)
 
 

@@ -30,16 +30,12 @@ class Replicas:
     def list(self, app):
         return sorted((_Replica(*key) for key in self.running), key=lambda replica: (replica.deployment, replica.service, replica.n))
 
-    def stop(self, replicas, timeout):
-        for replica in replicas:
-            app = self.running[replica.service, replica.deployment, replica.n]
-            if app:
-                app.stop()
-
     def remove(self, replicas):
         for replica in replicas:
+            app = self.running.pop((replica.service, replica.deployment, replica.n))
+            if app:
+                app.stop()
             self.stopped.append((replica.service, replica.deployment))
-            del self.running[replica.service, replica.deployment, replica.n]
 
 
 class _Replica:
@@ -73,7 +69,7 @@ class World:
         """The whole route of one deployment. Returns how many requests were cut."""
         deployment, started = self.start(number, replicas)
         self.runtime.running["web", deployment, 1].healthy = healthy
-        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, self.events.append, self.haproxy.port)
+        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, self.note, self.haproxy.port)
         services = {"web": dict(SERVICE, **(service or {})), "worker": {"type": "worker", "stop_timeout": 1.0}}
         plan = steps.plan(services, {"web": started, "worker": [{"n": 1, "address": None, "port": None}]}, list(hosts), ["10.0.0.9"])
         steps.switch(plan)
@@ -87,6 +83,9 @@ class World:
         self.last = deployment
         self.requests = difference(before, steps.counters(plan))
         return cut
+
+    def note(self, event, **fields):
+        self.events.append(dict(fields, event=event))
 
     def served(self, host="shop.localhost"):
         return Counter(self.haproxy.get("/", host)[1].rsplit("\n", 1)[-1] for _ in range(8))
