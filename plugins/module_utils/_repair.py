@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import time
+
 from ansible_collections.hitless.paas.plugins.module_utils._build import stop_builds
 from ansible_collections.hitless.paas.plugins.module_utils._record import UNFINISHED
 from ansible_collections.hitless.paas.plugins.module_utils._router import router
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
+
+# Seconds that requests in flight get to end on a deployment that is taken off the host.
+_DRAIN = 10.0
+_POLL = 0.05
 
 
 def repair_action(dead, live, routed, alive):
@@ -58,11 +64,18 @@ class Host:
             back = list(self.endpoints(live)) if live else []
             if back:
                 self.router.switch(back, list(endpoints))
+                self._drain(list(endpoints))
             self.router.remove_endpoints(list(endpoints))
         replicas = self.replicas(deployment)
         if replicas:
             self.runtime.remove(replicas)
         return bool(endpoints or replicas)
+
+    def _drain(self, endpoints):
+        """Wait, bounded, until nothing is in flight on the endpoints."""
+        end = time.monotonic() + _DRAIN
+        while any(self.router.in_flight(endpoints).values()) and time.monotonic() < end:
+            time.sleep(_POLL)
 
 
 def repair(host, records, live):

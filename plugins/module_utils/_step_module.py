@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, step
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
@@ -22,6 +24,8 @@ def run_step(module, work):
     try:
         paths = AppPaths(check_name("app", module.params["app"]))
         deployment = check_deployment(module.params["deployment"])
+        if not os.path.isdir(paths.state):
+            raise HitlessError("deployment_unknown", "%s was never deployed on this host; nothing was changed." % paths.app, "hitless deploy")
         with step(paths):
             record = Record.load(paths, deployment)
             result = _locked_work(record, paths, work)
