@@ -45,11 +45,15 @@ def hosts_of(settings: Settings, created: Mapping[str, Any] | None, is_root: boo
 def _connections(settings: Settings, created: Mapping[str, Any] | None, is_root: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     provider = settings.provider
     if provider["name"] != "byos":
-        yield f"{settings.app}-{settings.target}", _login(connection_vars(dict(created))) if created else {}
+        yield f"{settings.app}-{settings.target}", _created(dict(created)) if created else {}
         return
     for text in provider["hosts"]:
         name = host_parts(text)[1]
         yield name, _local(is_root) if text in ("localhost", "local") else _login(_byos(provider, text))
+
+
+def _created(target: dict[str, Any]) -> dict[str, Any]:
+    return {**_login(connection_vars(target)), "hitless_http_port": target["http_port"], "hitless_https_port": target["https_port"]}
 
 
 def _local(is_root: bool) -> dict[str, Any]:

@@ -80,7 +80,12 @@ class StepAction(ActionBase):  # type: ignore[misc]
         return self.run_module(self._task.args, task_vars)
 
     def run_module(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Run the module of this step on the host with ``args``."""
+        """Run the module of this step on the host with ``args``.
+
+        ``env`` goes as JSON text: of a hidden dictionary Ansible hides every value wherever it appears in a result, and a value such as ``1`` is everywhere.
+        """
+        if isinstance(args.get("env"), dict):
+            args = {**args, "env": json.dumps(args["env"]) if args["env"] else ""}
         result: dict[str, Any] = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         return result
 

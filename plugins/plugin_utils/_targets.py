@@ -9,23 +9,19 @@ It is a cache: the module ``server`` rebuilds it from the server itself.
 from __future__ import annotations
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.hitless.paas.plugins.module_utils import _server
 
 VERSION = 1
 PYTHON = "/usr/bin/python3"
 
 
 def target_folder(app: str, target: str, state_home: str | None = None) -> Path:
-    """The folder with the key, the known host key and ``target.json`` of one target.
-
-    Args:
-        state_home: stands in for ``$XDG_STATE_HOME``, which stands in for ``~/.local/state``.
-    """
-    home = state_home or os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return Path(home) / "hitless" / app / target
+    """The folder of one target; see ``_server.target_folder``."""
+    return Path(_server.target_folder(app, target, state_home))
 
 
 def load_target(app: str, target: str, state_home: str | None = None) -> dict[str, Any] | None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree, MemoryTree, detect
 
@@ -68,10 +67,7 @@ def test_a_link_out_of_the_folder_is_not_read(tmp_path: Path) -> None:
     assert FolderTree(app).read("requirements.txt") == ""
 
 
-DECIDERS = (
-    "package.json pyproject.toml Pipfile requirements.txt composer.json angular.json Cargo.toml go.mod app.json heroku.yml railpack.json nixpacks.toml "
-    "captain-definition Procfile Staticfile mise.toml deno.json pnpm-workspace.yaml mix.exs x.csproj pom.xml rust-toolchain.toml mkdocs.yml hugo.toml"
-).split()
+DECIDERS = ["package.json", "pyproject.toml", "Pipfile", "requirements.txt", "composer.json", "angular.json", "Cargo.toml", "go.mod", "app.json", "heroku.yml", "railpack.json", "nixpacks.toml", "captain-definition", "Procfile", "Staticfile", "mise.toml", "deno.json", "pnpm-workspace.yaml", "mix.exs", "x.csproj", "pom.xml", "rust-toolchain.toml", "mkdocs.yml", "hugo.toml"]
 ODD = (
     "", "[]", "null", "{", "x: [", "\x00\ufffd", '{"tasks": 3}', "a: 1", "[phases]\ninstall = 3\n[start]\n", "[project]\ndependencies = 3\n[tool]\npoetry = 3\n",
     '{"scripts": [], "workspaces": 3, "engines": "x", "dependencies": null}', '{"require": [], "projects": []}',

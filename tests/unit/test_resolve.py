@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import MemoryTree
 from ansible_collections.hitless.paas.plugins.plugin_utils._plan_view import plan_lines, plan_table

@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build on the host, and show the output line by line while the build's unit runs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible_collections.hitless.paas.plugins.module_utils._build_plan import unit_name
+from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
+from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower, poll_script
+from ansible_collections.hitless.paas.plugins.plugin_utils._remote import RemoteStep, locked_script
+
+_POLL = 0.3
+
+
+class ActionModule(RemoteStep):
+    """See the module of the same name. Each run of the module goes on until it must wait for a unit."""
+
+    phases = ("install", "build", "freeze")
+    _supports_check_mode = True
+
+    def steps_on_host(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Run the module, follow what it started, and so on until it is done."""
+        args = dict(self._task.args)
+        follower = LogFollower()
+        result = self.run_module(args, task_vars)
+        while result.get("waiting") and not result.get("failed"):
+            for event in result.pop("events"):
+                self.emit(**event)
+            self._follow(args, follower)
+            result = self.run_module(args, task_vars)
+        return result
+
+    def _follow(self, args: dict[str, Any], follower: LogFollower) -> None:
+        """Show the log until the unit has ended and all of its output was shown."""
+        paths = AppPaths(args["app"])
+        deployment = str(args["deployment"])
+        unit, log, status = unit_name(args["app"], deployment), paths.log(deployment, "build"), paths.building(deployment) + "/status"
+        while True:
+            answer = self.shell(locked_script(paths.state, deployment, poll_script(unit, status, log, follower.offset)))
+            for stream, line in follower.feed(answer):
+                self.emit("log", stream=stream, line=line)
+            if follower.has_more:
+                continue
+            if not follower.is_running:
+                return
+            time.sleep(_POLL)

@@ -1,0 +1,227 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The begin of a deployment: the app's user and folders, the lock, repair, and the decision what there is to do."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import hmac
+import json
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+from datetime import datetime, timezone
+
+from ansible_collections.hitless.paas.plugins.module_utils._build_plan import artifact_digest
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_atomic
+from ansible_collections.hitless.paas.plugins.module_utils._history import rollback_target, running
+from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, step
+from ansible_collections.hitless.paas.plugins.module_utils._names import new_deployment_id
+from ansible_collections.hitless.paas.plugins.module_utils._paths import MARKER_CONFIGURED, app_user
+from ansible_collections.hitless.paas.plugins.module_utils._record import Record
+from ansible_collections.hitless.paas.plugins.module_utils._release_folder import ReleaseFolder
+from ansible_collections.hitless.paas.plugins.module_utils._repair import Host, repair
+
+_KEY = "/var/lib/hitless/key"
+# Room that a build and a release need at least, beside the source itself: bytes.
+_SPARE_DISK = 256 * 1024**2
+# A source is there as uploaded, as built and as a dependency layer at the same time.
+_COPIES = 3
+
+
+def canonical(value):
+    """One text for equal JSON values."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def config_digest(app):
+    """The digest (sha256, hex) of the part of a resolved app that matters at run time."""
+    parts = {name: app.get(name) for name in ("services", "mounts", "domains", "env", "runtime", "router")}
+    return hashlib.sha256(canonical(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def env_digest(env, key):
+    """The digest of the variables, keyed so that nobody without the host's ``key`` can try values against it."""
+    return hmac.new(key, canonical(env).encode("utf-8", "surrogateescape"), "sha256").hexdigest()
+
+
+def needed_disk(source_bytes):
+    """The free bytes that a deployment of a source needs."""
+    return _SPARE_DISK + _COPIES * source_bytes
+
+
+def is_same(live, digests, artifact):
+    """Whether the deployment ``live`` (a record's dictionary) already runs exactly this."""
+    return bool(live) and live["artifact"] == artifact and all(live["digests"].get(name) == digests[name] for name in ("env", "config"))
+
+
+def check_configured():
+    """HitlessError ``not_configured`` unless configure ran on this host."""
+    if not os.path.exists(MARKER_CONFIGURED):
+        raise HitlessError("not_configured", "This host was not configured yet (no %s); nothing was changed." % MARKER_CONFIGURED, "hitless configure")
+
+
+def check_disk(path, needed):
+    """HitlessError ``disk_low`` unless ``path`` has ``needed`` free bytes."""
+    free = shutil.disk_usage(path).free
+    if free < needed:
+        message = "The disk of %s has %d MB free and this deployment needs %d MB; nothing was uploaded." % (path, free >> 20, needed >> 20)
+        raise HitlessError("disk_low", message, "Free some space, or lower keep_releases and deploy again.")
+
+
+def host_key():
+    """The host's secret key for digests of secrets: 32 bytes, made once."""
+    try:
+        with open(_KEY, "rb") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        write_atomic(_KEY, secrets.token_bytes(32), 0o600)
+        return host_key()
+
+
+def make_app(paths):
+    """Make the app's system user and folders; True when something was made."""
+    user = app_user(paths.app)
+    made = False
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", paths.cache + "/home", "--shell", "/usr/sbin/nologin", user]
+        subprocess.run(command, check=True, capture_output=True)
+        made = True
+    group = grp.getgrnam(user).gr_gid
+    folders = [(paths.etc, 0o700), (paths.srv, 0o755), (paths.releases, 0o755), (paths.artifacts, 0o755), (paths.cache, 0o755), (paths.shared, 0o755)]
+    folders += [(paths.state, 0o700), (paths.deployments, 0o700), (paths.staged, 0o700), (paths.logs, 0o750)]
+    for folder, mode in folders:
+        if not os.path.isdir(folder):
+            os.makedirs(folder)
+            os.chmod(folder, mode)
+            made = True
+    # Only root and the app may look into what the app is made of.
+    os.chown(paths.srv, 0, group)
+    os.chmod(paths.srv, 0o750)
+    return made
+
+
+def releases_on_disk(paths):
+    """{release id: artifact digest} of the releases that are whole on this host."""
+    found = {}
+    for release in sorted(os.listdir(paths.releases) if os.path.isdir(paths.releases) else ()):
+        facts = read_json(os.path.join(paths.release(release), "release.json"))
+        if facts and os.path.isdir(paths.artifact(facts["artifact"])):
+            found[release] = facts["artifact"]
+    return found
+
+
+class Begin:
+    """The begin of one deployment.
+
+    Args:
+        paths: AppPaths.
+        order: the module's parameters: ``target``, ``kind``, ``plan`` (the resolved app), ``source``, ``env``, ``by``, ``controller``, ``lease``, ``wait``,
+            ``steal``, ``force``, ``to``.
+    """
+
+    def __init__(self, paths, order):
+        self.paths = paths
+        self.order = order
+        self.host = None
+
+    def preview(self):
+        """What a real run would do, without writing anything (check mode)."""
+        records = [record.values for record in Record.all(self.paths)]
+        live = running(records)
+        if self.order["kind"] != "deploy":
+            return {"action": self.order["kind"], "live": live}
+        artifact = artifact_digest(self.order["source"]["digest"], self.order["plan"], self.order["env"])
+        same = os.path.exists(_KEY) and is_same(live, self._digests(), artifact) and not self.order["force"]
+        return {"action": "nothing" if same else "deploy", "live": live}
+
+    def run(self):
+        """Take the lock and begin; returns (record or None, the module's result). The lock stays ours unless there is nothing to do."""
+        check_configured()
+        make_app(self.paths)
+        order = self.order
+        with step(self.paths):
+            taken = {record.id for record in Record.all(self.paths)} | set(os.listdir(self.paths.releases))
+            deployment = new_deployment_id(taken, datetime.now(timezone.utc))
+            lock = Lock(self.paths)
+            lock.acquire(deployment, order["by"], order["controller"], order["lease"], order["wait"], order["steal"])
+            try:
+                record, result = self._decide(deployment)
+            except BaseException:
+                lock.release(deployment)
+                raise
+            if record is None:
+                lock.release(deployment)
+            return record, result
+
+    def _digests(self):
+        return {
+            "source": self.order["source"].get("digest"),
+            "env": env_digest(self.order["env"], host_key()),
+            "config": config_digest(self.order["plan"]),
+        }
+
+    def _decide(self, deployment):
+        records = Record.all(self.paths)
+        live = next((record for record in reversed(records) if record["status"] == "RUNNING"), None)
+        self.host = Host(self.paths)
+        live = repair(self.host, records, live)
+        record = Record.create(self.paths, deployment, target=self.order["target"], kind=self.order["kind"], by=self.order["by"])
+        record["previous"] = live.id if live else None
+        with record.phase("lock"):
+            record.move("INITIALIZING")
+        with record.phase("prepare"):
+            result = self._prepare(record, [known.values for known in records], live)
+        if result["action"] == "nothing":
+            return None, result
+        record.save()
+        return record, result
+
+    def _prepare(self, record, history, live):
+        if self.order["kind"] == "deploy":
+            return self._deploy(record, live)
+        found = releases_on_disk(self.paths)
+        if self.order["kind"] == "restart":
+            if live is None:
+                raise HitlessError("not_running", "%s does not run, so there is nothing to restart; nothing was changed." % self.paths.app, "hitless deploy")
+            release = live["release"]
+        else:
+            release = rollback_target(history, set(found), self.order["to"])
+        return self._again(record, release)
+
+    def _deploy(self, record, live):
+        order = self.order
+        artifact = artifact_digest(order["source"]["digest"], order["plan"], order["env"])
+        digests = self._digests()
+        if not order["force"] and live and is_same(live.values, digests, artifact) and self._is_whole(live):
+            return {"action": "nothing", "running": live.values}
+        check_disk(self.paths.srv, needed_disk(order["source"].get("bytes", 0)))
+        source = {name: order["source"].get(name) for name in ("digest", "branch", "commit", "message", "author", "dirty")}
+        record.values.update(release=record.id, artifact=artifact, source=source, digests=digests)
+        ready = {
+            "artifact_ready": os.path.isdir(self.paths.artifact(artifact)),
+            "source_ready": os.path.isdir(os.path.join(self.paths.staged, order["source"]["digest"])),
+        }
+        return {"action": "deploy", "artifact": artifact, "release": record.id, "reuse": False, "services": order["plan"]["services"], **ready}
+
+    def _again(self, record, release):
+        """Begin with what a release of before was made of."""
+        facts = ReleaseFolder(self.paths, release).read()
+        made = next((known for known in Record.all(self.paths) if known["release"] == release and known["digests"]), None)
+        record.values.update(release=release, artifact=facts["artifact"], source=made["source"] if made else {}, digests=made["digests"] if made else {})
+        ready = {"artifact_ready": True, "source_ready": True}
+        return {"action": "deploy", "artifact": facts["artifact"], "release": release, "reuse": True, "services": facts["services"], **ready}
+
+    def _is_whole(self, live):
+        """Whether every replica that the record names lives and is routed."""
+        replicas = self.host.replicas(live.id)
+        named = sum(len(service["replicas"]) for service in live["services"].values())
+        states = self.host.runtime.inspect(replicas).values()
+        return len(replicas) == named and all(state.state == "running" for state in states)

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names that a router is asked for: one form for each, and nothing that is not a name."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
+_LONGEST = 253
+
+
+def _refuse(name, why):
+    raise HitlessError("config_invalid", "%r is no host name: %s; nothing was changed" % (name, why), "write a name like shop.example.com")
+
+
+def _ip(text):
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _ascii(name, text):
+    if text.isascii():
+        return text
+    try:
+        return text.encode("idna").decode("ascii")
+    except UnicodeError:
+        return _refuse(name, "it cannot be written as an international name")
+
+
+def normalise(name):
+    """The one form of a host name: lower case, ASCII (``xn--`` for other scripts), no trailing dot; IPv6 addresses in brackets.
+
+    Raises HitlessError ``config_invalid`` for whatever is not a host name, a wildcard and a port included.
+    """
+    if not isinstance(name, str) or not name:
+        _refuse(name, "it is empty or no text")
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") else name
+    address = _ip(bare)
+    if address is not None:
+        return "[%s]" % address.compressed if address.version == 6 else str(address)
+    text = _ascii(name, name.lower())
+    text = text[:-1] if text.endswith(".") else text
+    if len(text) > _LONGEST:
+        _refuse(name, "it is longer than %d characters" % _LONGEST)
+    labels = text.split(".")
+    for label in labels:
+        if not _LABEL.match(label):
+            _refuse(name, "%r is not a part of a host name" % label)
+    if labels[-1].isdigit():
+        _refuse(name, "its last part is a number, but it is no IP address")
+    return text
+
+
+def default_names(app, addresses):
+    """What an app without domains answers to: ``(its own name, names that the first such app on a host gets)``."""
+    return "%s.localhost" % app, ["localhost", "127.0.0.1"] + [normalise(address) for address in addresses]

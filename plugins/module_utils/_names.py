@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names that reach paths, units and configuration: each is checked before it is used."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+
+_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,22}[a-z0-9])?\Z")
+_DEPLOYMENT = re.compile(r"[0-9]{14}\Z")
+_ID_FORM = "%Y%m%d%H%M%S"
+
+
+def check_name(what, name):
+    """``name`` when it is a good name of a ``what`` (app, service, target); otherwise HitlessError ``config_invalid``."""
+    if not isinstance(name, str) or not _NAME.match(name) or "--" in name:
+        raise HitlessError(
+            "config_invalid",
+            "%r is no name for a %s; nothing was changed." % (name, what),
+            "Use up to 24 lower-case letters, digits and single dashes, beginning with a letter.",
+        )
+    return name
+
+
+def check_deployment(name):
+    """``name`` when it has the form of a deployment's id."""
+    if not isinstance(name, str) or not _DEPLOYMENT.match(name):
+        raise HitlessError("usage", "%r is no deployment; nothing was changed." % (name,), "hitless events lists the deployments.")
+    return name
+
+
+def new_deployment_id(taken, now):
+    """The id of a deployment begun at ``now`` (datetime in UTC): its second, or the next one that is not in ``taken``."""
+    moment = now
+    while moment.strftime(_ID_FORM) in taken:
+        moment += timedelta(seconds=1)
+    return moment.strftime(_ID_FORM)
+
+
+def parse_time(text):
+    """The datetime (UTC, without zone) of a time as records and events write it."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")

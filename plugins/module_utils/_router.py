@@ -1,0 +1,146 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a router is: it takes requests on ports 80 and 443 and sends them to endpoints. Nothing above it knows which one it is."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+
+FULL_WEIGHT = 100
+
+
+class Endpoint(namedtuple("Endpoint", "app service deployment n address port")):
+    """Where one replica listens. ``n`` counts from 1; ``address`` is an IP address as text, ``port`` an int."""
+
+    __slots__ = ()
+
+    @property
+    def name(self):
+        """The name of its server in the router, the same for as long as it lives."""
+        return "%s-%d" % (self.deployment, self.n)
+
+    @property
+    def backend(self):
+        """The name of the backend that it belongs to."""
+        return backend_name(self.app, self.service)
+
+    def __str__(self):
+        return "%s:%d" % (self.address, self.port)
+
+
+# What the router says of an endpoint now. ``state``: "up", "down" or "checking" (no answer to a check yet); ``in_flight``: a count of requests.
+LiveEndpoint = namedtuple("LiveEndpoint", "name address port state weight in_flight detail")
+
+
+# Requests of one service since the router process started: ints. ``failed`` counts those that the router itself had to answer with an error or cut short.
+Counters = namedtuple("Counters", "sent failed held retried errors")
+
+
+def backend_name(app, service):
+    """The name of the backend of one service."""
+    return "%s.%s" % (app, service)
+
+
+class Router:
+    """The interface of every router.
+
+    Every change is written to the router's configuration first and then made in the running process, so that a restart
+    comes back to the same state. An endpoint of weight 0 is known and checked, but gets no new request.
+    Every method raises HitlessError: ``router_unsupported``, ``router_down``, ``router_failed``, ``router_config`` or ``name_taken``.
+    """
+
+    def backends(self, app):
+        """The names of the backends of ``app`` that the running router has, as a sorted list of str."""
+        raise NotImplementedError
+
+    def ensure_backend(self, app, service, options):
+        """Make sure that the service has a backend; ``options`` is ``{"health": settings of the health check, "deployment": id of the one that wants it}``.
+
+        Returns True when it had to be made or changed, which is the only reason for a reload. A change of the health check waits
+        while endpoints of an older deployment are in the backend: until then a connection is all that is checked.
+        """
+        raise NotImplementedError
+
+    def add_endpoints(self, endpoints):
+        """Make the endpoints known and checked, with weight 0. One that is there already is left as it is."""
+        raise NotImplementedError
+
+    def enable(self, endpoints):
+        """Send new requests to the endpoints."""
+        raise NotImplementedError
+
+    def drain(self, endpoints):
+        """Send no new request to the endpoints; those in flight go on."""
+        raise NotImplementedError
+
+    def switch(self, new, old):
+        """Enable ``new`` and drain ``old`` in one go, so that no request falls between the two."""
+        raise NotImplementedError
+
+    def set_weights(self, weights):
+        """Set the share of new requests: ``{Endpoint: int from 0 to 256}``, all in one go."""
+        raise NotImplementedError
+
+    def remove_endpoints(self, endpoints):
+        """Forget the endpoints. Requests that are still in flight there are cut, so drain first."""
+        raise NotImplementedError
+
+    def endpoints(self, app, service):
+        """The endpoints of a service as the running router sees them, as a list of LiveEndpoint."""
+        raise NotImplementedError
+
+    def configured(self, app, service):
+        """The endpoints of a service as its configuration has them: ``{Endpoint: weight}``."""
+        raise NotImplementedError
+
+    def in_flight(self, endpoints):
+        """``{Endpoint: requests in flight}``, counted in every process of the router that still lives."""
+        raise NotImplementedError
+
+    def long_lived(self, endpoints):
+        """``{Endpoint: open tunnels}``: connections that were upgraded (websockets). They are part of ``in_flight``."""
+        raise NotImplementedError
+
+    def cut(self, endpoints, long_lived_only=False):
+        """End what is in flight on the endpoints, or only the tunnels. Returns how many were ended."""
+        raise NotImplementedError
+
+    def stale(self):
+        """True while an older process of the router could still send a request to an endpoint of its day."""
+        raise NotImplementedError
+
+    def hosts(self):
+        """Which backend each host name leads to: ``{name: backend}``."""
+        raise NotImplementedError
+
+    def set_host(self, name, backend):
+        """Lead a host name to a backend. Returns True when that is new; raises ``name_taken`` when another app holds the name."""
+        raise NotImplementedError
+
+    def remove_host(self, name):
+        """Forget a host name. Returns True when it was known."""
+        raise NotImplementedError
+
+    def counters(self, app, service):
+        """The Counters of a service; all zero when it has no backend."""
+        raise NotImplementedError
+
+    def sync(self, app):
+        """Make the running router equal to the configuration of ``app``. Returns True when something had to be done."""
+        raise NotImplementedError
+
+    def remove_app(self, app):
+        """Forget an app: its host names, endpoints and backends."""
+        raise NotImplementedError
+
+
+def router(name):
+    """The router called ``name``."""
+    if name == "haproxy":
+        from ansible_collections.hitless.paas.plugins.module_utils._haproxy import HaproxyRouter
+
+        return HaproxyRouter()
+    raise HitlessError("config_invalid", "there is no router %r; nothing was changed" % name, "set router: haproxy")

@@ -1,0 +1,273 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: deployment
+short_description: Begin and end a deployment of an app
+version_added: 0.1.0
+description:
+  - With O(state=begun) it takes the app's lock, repairs what a dead run left, checks the host and decides what there is to do.
+  - With O(state=finished) the deployment is what runs from now on; the one before it becomes C(STOPPED), old releases are pruned and the lock is given back.
+  - With O(state=pushed) it ends with its artifact built and nothing released.
+  - With O(state=failed) or O(state=cancelled) the deployment's replicas and endpoints go, the route goes back to what ran before, and the record says why.
+  - A step that is cut anywhere leaves what the next O(state=begun) recognises and repairs.
+author:
+  - The hitless maintainers (@hitless)
+options:
+  app:
+    description: Name of the app.
+    type: str
+    required: true
+  state:
+    description: What the deployment becomes.
+    type: str
+    choices: [begun, pushed, finished, failed, cancelled]
+    required: true
+  target:
+    description: Name of the target, for the record.
+    type: str
+  deployment:
+    description:
+      - Id of the deployment.
+      - Required but for O(state=begun), which makes it. With O(state=cancelled) the default is the deployment that holds the lock.
+    type: str
+  kind:
+    description: Whether a source is deployed, an earlier release is brought back, or the live release gets new replicas.
+    type: str
+    choices: [deploy, rollback, restart]
+    default: deploy
+  settings:
+    description: The settings of C(hitless.yml). The action plugin makes O(plan) and O(source) of them.
+    type: dict
+  plan:
+    description: The resolved app.
+    type: dict
+  source:
+    description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author) and C(dirty).
+    type: dict
+    default: {}
+  env:
+    description:
+      - All variables of the app.
+      - A JSON object in a text. The action plugin takes a dictionary as well.
+    type: str
+    default: ""
+  by:
+    description: Who runs it, for people.
+    type: str
+    default: unknown
+  controller:
+    description: The machine and the process that run it, as C(id) and C(pid).
+    type: dict
+    default: {}
+  lease:
+    description: Seconds that the lock stays valid without being renewed.
+    type: float
+    default: 60.0
+  wait:
+    description: Seconds to wait for the lock.
+    type: float
+    default: 0.0
+  steal:
+    description: Id of a deployment whose run is known to be dead, so that its lock may be taken.
+    type: str
+  force:
+    description: Make a new release although exactly this runs already.
+    type: bool
+    default: false
+  to:
+    description: The release or deployment to go back to, with O(kind=rollback). By default the good one before the live one.
+    type: str
+  keep_releases:
+    description: How many good releases are kept.
+    type: int
+    default: 5
+  failure:
+    description: Why the deployment failed, as C(reason), C(hint), C(phase), C(log_tail) and C(exit).
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: With O(state=begun) says what would be done. Otherwise does nothing.
+    support: full
+  diff_mode:
+    description: Not supported.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Begin
+  hitless.paas.deployment:
+    state: begun
+    app: shop
+    target: prod
+    settings: "{{ hitless_settings }}"
+    env: "{{ hitless_env }}"
+  register: begun
+
+- name: Finish
+  hitless.paas.deployment:
+    state: finished
+    app: shop
+    deployment: "{{ begun.deployment.id }}"
+"""
+
+RETURN = r"""
+action:
+  description: What there is to do, C(deploy) or C(nothing).
+  returned: when I(state=begun)
+  type: str
+  sample: deploy
+deployment:
+  description: The deployment's record; empty when there is nothing to do.
+  returned: success
+  type: dict
+  sample: {id: "20261121080000", status: INITIALIZING}
+artifact:
+  description: Digest of the artifact that the deployment runs.
+  returned: when there is something to deploy
+  type: str
+  sample: 4f0c9f
+artifact_ready:
+  description: Whether the artifact is on the host already, so that nothing is uploaded or built.
+  returned: when there is something to deploy
+  type: bool
+source_ready:
+  description: Whether the source is on the host already.
+  returned: when there is something to deploy
+  type: bool
+release:
+  description: Id of the release that the deployment runs.
+  returned: when there is something to deploy
+  type: str
+  sample: "20261121080000"
+reuse:
+  description: Whether the release is one that was there before.
+  returned: when there is something to deploy
+  type: bool
+services:
+  description: The services that the release runs.
+  returned: when there is something to deploy
+  type: dict
+plan:
+  description: The resolved app.
+  returned: when I(state=begun) and I(kind=deploy)
+  type: dict
+events:
+  description: What happened, in order.
+  returned: always
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._begin import Begin
+from ansible_collections.hitless.paas.plugins.module_utils._env import from_json
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish, push
+from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, step
+from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
+from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
+from ansible_collections.hitless.paas.plugins.module_utils._record import Record
+from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
+
+ARGUMENTS = {
+    "app": {"type": "str", "required": True},
+    "state": {"type": "str", "required": True, "choices": ["begun", "pushed", "finished", "failed", "cancelled"]},
+    "target": {"type": "str"},
+    "deployment": {"type": "str"},
+    "kind": {"type": "str", "choices": ["deploy", "rollback", "restart"], "default": "deploy"},
+    "settings": {"type": "dict"},
+    "plan": {"type": "dict"},
+    "source": {"type": "dict", "default": {}},
+    "env": {"type": "str", "default": "", "no_log": True},
+    "by": {"type": "str", "default": "unknown"},
+    "controller": {"type": "dict", "default": {}},
+    "lease": {"type": "float", "default": 60.0},
+    "wait": {"type": "float", "default": 0.0},
+    "steal": {"type": "str"},
+    "force": {"type": "bool", "default": False},
+    "to": {"type": "str"},
+    "keep_releases": {"type": "int", "default": 5},
+    "failure": {"type": "dict", "default": {}},
+}
+_STATUS = {"failed": "FAILED", "cancelled": "CANCELLED"}
+
+
+def _nothing(live):
+    """The event of a deployment that found everything in place."""
+    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "preview_url": None, "release": live["release"]}
+    requests = {"sent": 0, "failed": 0, "held": 0, "cut": 0}
+    return [dict(facts, event="deployed", deployment=live["id"], seconds=0.0, requests=requests, changed=False)]
+
+
+def _begin(module):
+    """Begin, or say that there is nothing to do."""
+    paths = AppPaths(check_name("app", module.params["app"]))
+    begin = Begin(paths, dict(module.params, env=from_json(module.params["env"])))
+    if module.check_mode:
+        preview = begin.preview()
+        return {"changed": preview["action"] != "nothing", "action": "nothing", "would": preview["action"], "deployment": {}, "events": []}
+    record, result = begin.run()
+    if record is None:
+        return dict(result, changed=False, deployment={}, events=_nothing(result["running"]))
+    return dict(result, changed=True, deployment=record.values, events=record.events)
+
+
+def _end_badly(module):
+    """Clean up after a deployment that failed or is cancelled; it needs the lock only if somebody holds it."""
+    paths = AppPaths(check_name("app", module.params["app"]))
+    lock = Lock(paths)
+    held = lock.holder()
+    deployment = module.params["deployment"] or (held or {}).get("deployment")
+    if not deployment:
+        raise HitlessError("not_running", "No deployment of %s is under way; nothing was changed." % paths.app, "hitless status")
+    check_deployment(deployment)
+    if held and held["deployment"] != deployment:
+        raise HitlessError("lock_lost", "Deployment %s of %s no longer holds the lock; nothing was changed." % (deployment, paths.app), "hitless status")
+    with step(paths):
+        record = Record.load(paths, deployment)
+        fail(record, paths, _STATUS[module.params["state"]], module.params["failure"])
+        lock.release(deployment)
+    return record
+
+
+def _finish(module):
+    def work(record, paths):
+        if module.params["state"] == "pushed":
+            push(record)
+        else:
+            finish(record, paths, module.params["keep_releases"])
+        return {}
+
+    paths = AppPaths(check_name("app", module.params["app"]))
+    try:
+        run_step(module, work)
+    finally:
+        Lock(paths).release(module.params["deployment"])
+
+
+def main():
+    """Run the module."""
+    needed = [("state", "finished", ["deployment"]), ("state", "pushed", ["deployment"]), ("state", "failed", ["deployment"])]
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=needed)
+    state = module.params["state"]
+    try:
+        if state == "begun":
+            module.exit_json(**_begin(module))
+        if module.check_mode:
+            module.exit_json(changed=True, deployment={}, events=[])
+        if state in ("finished", "pushed"):
+            _finish(module)
+        record = _end_badly(module)
+        module.exit_json(changed=True, deployment=record.values, events=record.events)
+    except HitlessError as error:
+        module.fail_json(events=[], **error.as_result())
+
+
+if __name__ == "__main__":
+    main()

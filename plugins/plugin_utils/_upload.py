@@ -1,0 +1,120 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The upload of a source: which commands prepare it, move it and finish it. Pure."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+
+# The mode of a file is its x-bit and nothing else, as in the digest. Content decides what is sent: times and sizes may lie.
+_OPTIONS = (
+    "--checksum", "--links", "--perms", "--times", "--omit-dir-times", "--force", "--from0", "--files-from=-",
+    "--chmod=Du=rwx,Dgo=rx,Fu=rwX,Fgo=rX", "--stats", "--no-human-readable", "--timeout=300",
+)  # fmt: skip
+_VANISHED = 24
+_SENT = re.compile(r"^Total bytes sent: (\d+)$", re.MULTILINE)
+
+
+def prepare_script(staged: str, digest: str) -> str:
+    """Make ``<digest>.partial`` out of the newest source on the host, so that only differences travel; prints ``ready`` when nothing has to."""
+    return f"""
+mkdir -p {staged}
+cd {staged}
+if [ -d {digest} ]; then echo ready; exit 0; fi
+if [ ! -d {digest}.partial ]; then
+  newest=$(ls -1td -- */ 2>/dev/null | head -n 1)
+  if [ -n "$newest" ]; then mv -T -- "${{newest%/}}" {digest}.partial; else mkdir {digest}.partial; fi
+fi
+for other in * ; do
+  [ "$other" = {digest}.partial ] || rm -rf -- "$other"
+done
+"""
+
+
+def finish_script(staged: str, digest: str) -> str:
+    """Remove what the source does not have (its sorted names come by stdin, ended by NUL), check that nothing is missing, and give it its name."""
+    return f"""
+cd {staged}
+cat > {digest}.names
+cd {digest}.partial
+find . -mindepth 1 ! -type d -printf '%P\\0' | sort -z > ../{digest}.found
+comm -z -23 ../{digest}.found ../{digest}.names | xargs -0r rm -f --
+find . -mindepth 1 -type d -empty -delete
+missing=$(comm -z -13 ../{digest}.found ../{digest}.names | tr '\\0' '\\n' | head -n 1)
+if [ -n "$missing" ]; then echo "$missing did not arrive" >&2; exit 1; fi
+sync -f .
+cd ..
+rm -f {digest}.names {digest}.found
+mv -T {digest}.partial {digest}
+"""
+
+
+def names(files: Sequence[str]) -> bytes:
+    """The list of files as rsync and comm(1) read it: sorted by bytes, each ended by NUL."""
+    return b"".join(name + b"\0" for name in sorted(os.fsencode(file) for file in files))
+
+
+def ssh_words(command: Sequence[str]) -> list[str]:
+    """An ssh command as the connection builds it, from the program's name on: a password is not asked for again by a connection that is shared."""
+    words = list(command)
+    start = next((index for index, word in enumerate(words) if os.path.basename(word) == "ssh"), 0)
+    return words[start:]
+
+
+def quote_word(word: str) -> str:
+    """``word`` as one word of rsync's ``-e``, which knows quotes but no escapes: a quote inside quotes is doubled."""
+    return "'%s'" % word.replace("'", "''") if re.search(r"[^A-Za-z0-9_./:=@%+,-]", word) or not word else word
+
+
+def rsync_command(folder: str, target: str, ssh: Sequence[str] | None, host: str, become: Sequence[str]) -> list[str]:
+    """The rsync command that makes ``target`` hold the files named on its stdin.
+
+    Args:
+        folder: the source on the controller.
+        target: the folder on the host.
+        ssh: the ssh command without a host, or None when the host is this machine.
+        host: what ssh is to call.
+        become: the words that make a command root's, or none.
+    """
+    source = folder.rstrip("/") + "/"
+    if ssh is None:
+        return [*become, "rsync", *_OPTIONS, source, target + "/"]
+    shell = " ".join(quote_word(word) for word in ssh)
+    path = ["--rsync-path=" + " ".join([*become, "rsync"])] if become else []
+    address = "[%s]" % host if ":" in host else host
+    return ["rsync", *_OPTIONS, "-e", shell, *path, source, "%s:%s/" % (address, target)]
+
+
+def bytes_sent(output: str) -> int:
+    """How many bytes rsync says it sent."""
+    found = _SENT.search(output)
+    return int(found.group(1)) if found else 0
+
+
+def upload_error(code: int, complaint: str, host: str) -> HitlessError:
+    """What a failed rsync means."""
+    last = next((line for line in complaint.strip().splitlines() if line and not line.startswith("rsync error")), "exit status %d" % code)
+    kept = "What arrived is kept for the next try; what runs was left as it was."
+    if "No space left on device" in complaint:
+        return HitlessError(
+            "disk_full", "The disk of %s is full, so the source could not be uploaded. %s" % (host, kept), "Free some space on the host, then deploy again."
+        )
+    if code == _VANISHED:
+        return source_changed()
+    if code == 127 or "rsync: command not found" in complaint or "rsync: not found" in complaint:
+        return HitlessError("upload_failed", "%s has no rsync, so nothing was uploaded." % host, "hitless configure")
+    if "sudo" in complaint and "password" in complaint:
+        message = "sudo asks for a password on %s, so nothing was uploaded." % host
+        return HitlessError("upload_failed", message, "Let the user run sudo without a password, or connect as root.")
+    return HitlessError("upload_failed", "The upload to %s failed: %s. %s" % (host, last, kept), "Deploy again.")
+
+
+def source_changed() -> HitlessError:
+    """The source is not any more what was planned."""
+    message = "The source changed while it was deployed, so it was not built. What runs was left as it was."
+    return HitlessError("source_changed", message, "Deploy again when nothing writes to the folder.")

@@ -1,0 +1,273 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.hitless.paas.plugins.module_utils import _build_plan as plan_of
+from ansible_collections.hitless.paas.plugins.module_utils import _build_runner
+from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
+from ansible_collections.hitless.paas.plugins.plugin_utils import _upload as upload
+from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower
+
+BUILD: dict[str, Any] = {
+    "install": "npm ci", "build": "npm run build", "pre": None, "post": None, "lockfiles": ["package-lock.json"], "dependency_dirs": ["node_modules"],
+    "toolchain": ["nodejs"], "build_env": ["VITE_*"], "memory": 2**30, "cpu": 1.5, "timeout": 60.0, "network": True, "output": None, "builder": "native",
+}  # fmt: skip
+PLAN: dict[str, Any] = {"build": BUILD, "env": {"A": "1"}, "mounts": {"/app/up": "up"}, "services": {"web": {"command": "x"}}}
+LOCK = {"package-lock.json": "aa"}
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    plan = copy.deepcopy(PLAN)
+    *parents, last = path.split(".")
+    here = plan
+    for parent in parents:
+        here = here[parent]
+    here[last] = value
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("build.install", "x"), ("build.build", "x"), ("build.post", "x"), ("build.toolchain", []), ("env", {}), ("mounts", {})]
+)
+def test_artifact_digest_changes_with_what_goes_into_it(path: str, value: object) -> None:
+    assert plan_of.artifact_digest("s", changed(path, value), {}) != plan_of.artifact_digest("s", PLAN, {})
+
+
+@pytest.mark.parametrize(("path", "value"), [("build.timeout", 1), ("build.memory", 1), ("services", {}), ("build.cpu", None)])
+def test_artifact_digest_stays_with_what_does_not(path: str, value: object) -> None:
+    assert plan_of.artifact_digest("s", changed(path, value), {}) == plan_of.artifact_digest("s", PLAN, {})
+
+
+def test_artifact_digest_and_variables() -> None:
+    base = plan_of.artifact_digest("s", PLAN, {})
+    assert plan_of.artifact_digest("s", PLAN, {"OTHER": "1"}) == base
+    assert plan_of.artifact_digest("s", PLAN, {"VITE_A": "1"}) != base
+    assert plan_of.artifact_digest("t", PLAN, {}) != base
+
+
+@pytest.mark.parametrize(
+    ("build", "base_env", "env", "lock", "versions", "same"),
+    [
+        ({}, {}, {}, LOCK, {"nodejs": "18"}, True),
+        ({"build": "other", "timeout": 1.0}, {}, {"X": "1"}, LOCK, {"nodejs": "18"}, True),
+        ({"install": "npm i"}, {}, {}, LOCK, {"nodejs": "18"}, False),
+        ({"pre": "x"}, {}, {}, LOCK, {"nodejs": "18"}, False),
+        ({}, {"A": "1"}, {}, LOCK, {"nodejs": "18"}, False),
+        ({}, {}, {"VITE_A": "1"}, LOCK, {"nodejs": "18"}, False),
+        ({}, {}, {}, {"package-lock.json": "bb"}, {"nodejs": "18"}, False),
+        ({}, {}, {}, LOCK, {"nodejs": "20"}, False),
+    ],
+)
+def test_layer_digest(build: dict[str, Any], base_env: dict[str, str], env: dict[str, str], lock: dict[str, str], versions: dict[str, str], same: bool) -> None:
+    base = plan_of.layer_digest(BUILD, {}, {}, LOCK, {"nodejs": "18"})
+    assert (plan_of.layer_digest({**BUILD, **build}, base_env, env, lock, versions) == base) is same
+
+
+@pytest.mark.parametrize("change", [{"install": None}, {"dependency_dirs": []}])
+def test_no_layer_without_what_makes_one(change: dict[str, Any]) -> None:
+    assert plan_of.layer_digest({**BUILD, **change}, {}, {}, LOCK, {}) is None
+    assert plan_of.layer_digest(BUILD, {}, {}, {}, {}) is None
+
+
+def test_steps_are_in_order() -> None:
+    build = {**BUILD, "pre": "a", "post": "z"}
+    assert [step["name"] for stage in ("install", "build") for step in plan_of.steps_of(build, stage)] == ["pre", "install", "build", "post"]
+
+
+def test_a_build_sees_build_time_variables_only() -> None:
+    env = plan_of.step_env("shop", PLAN, {"VITE_A": "1", "DATABASE_URL": "x"})
+    assert (env["VITE_A"], env["A"], env["HOME"]) == ("1", "1", "/srv/shop/cache/home")
+    assert "DATABASE_URL" not in env
+
+
+def test_units_of_one_app_never_match_another() -> None:
+    import fnmatch
+
+    assert fnmatch.fnmatch(plan_of.unit_name("shop", "20261121080000"), plan_of.unit_pattern("shop"))
+    assert not fnmatch.fnmatch(plan_of.unit_name("shop-eu", "20261121080000"), plan_of.unit_pattern("shop"))
+
+
+def test_sandbox() -> None:
+    pairs = plan_of.sandbox(AppPaths("shop"), "20261121080000", {**BUILD, "network": False})
+    for pair in [
+        ("User", "hitless-shop"),
+        ("MemoryMax", "1073741824"),
+        ("CPUQuota", "150%"),
+        ("RuntimeMaxSec", "60"),
+        ("PrivateNetwork", "yes"),
+        ("TemporaryFileSystem", "/srv:ro"),
+    ]:
+        assert pair in pairs
+    assert ("PrivateNetwork", "yes") not in plan_of.sandbox(AppPaths("shop"), "20261121080000", BUILD)
+
+
+FAILED = [{"step": "install", "state": "running"}, {"step": "install", "state": "failed", "code": 3}]
+RUNNING = FAILED[:1]
+
+
+@pytest.mark.parametrize(
+    ("marks", "unit", "full", "words"),
+    [
+        (FAILED, {"Result": "exit-code"}, False, "`npm ci` (install) ended with exit status 3."),
+        ([*RUNNING, {"step": "install", "state": "failed", "code": -11}], {"Result": "exit-code"}, False, "was killed by signal 11."),
+        (RUNNING, {"Result": "oom-kill"}, False, "`npm ci` (install) ran out of memory: it was killed at the cap of 1024 MiB."),
+        ([*RUNNING, {"step": "install", "state": "failed", "code": 137, "oom": True}], {"Result": "exit-code"}, False, "it was killed at the cap of 1024 MiB."),
+        (RUNNING, {"Result": "timeout"}, False, "did not end within 60 seconds and was killed."),
+        (FAILED, {"Result": "exit-code"}, True, "failed because the disk of the host is full."),
+        (RUNNING, {"Result": "success"}, False, "was stopped before it ended (success)."),
+        ([], {"Result": "exit-code"}, False, "The build was stopped before it ended (exit-code)."),
+    ],
+)
+def test_failure_reason(marks: list[dict[str, Any]], unit: dict[str, str], full: bool, words: str) -> None:
+    assert plan_of.failure_reason(marks, unit, BUILD, {"install": "npm ci"}, full).endswith(words)
+    assert not plan_of.outcome(marks, unit)
+
+
+LAYERS = [("a", 5, 1), ("b", 5, 2), ("c", 5, 3)]
+
+
+@pytest.mark.parametrize(
+    ("cap", "keep", "gone"), [(15, "c", []), (10, "c", ["a"]), (5, "c", ["a", "b"]), (0, "c", ["a", "b"]), (10, "a", ["b"]), (0, None, ["a", "b", "c"])]
+)
+def test_layers_to_prune(cap: int, keep: str | None, gone: list[str]) -> None:
+    assert plan_of.layers_to_prune(LAYERS, cap, keep) == gone
+
+
+# --- the program in the unit ---------------------------------------------------------------------------------------
+
+
+def run_order(tmp_path: Path, steps: list[tuple[str, str]], cap: int = 10**6, secrets: tuple[str, ...] = ()) -> tuple[int, bytes, list[dict[str, Any]]]:
+    order = {"steps": [{"name": name, "command": command} for name, command in steps], "env": dict(os.environ), "secrets": list(secrets), "cap": cap}
+    (tmp_path / "order.json").write_text(json.dumps(order))
+    with open(tmp_path / "log", "ab") as log, open(tmp_path / "status", "ab") as status:
+        code = subprocess.run(
+            [sys.executable, "-I", str(_build_runner.__file__), str(tmp_path / "order.json")], stdout=log, stderr=status, check=False
+        ).returncode
+    return code, (tmp_path / "log").read_bytes(), [json.loads(line) for line in (tmp_path / "status").read_text().splitlines()]
+
+
+def test_runner_runs_steps_in_order_and_says_how_they_ended(tmp_path: Path) -> None:
+    code, log, marks = run_order(tmp_path, [("install", "echo one; echo two >&2"), ("build", "printf three")])
+    assert (code, log) == (0, b"one\ntwo\nthree\n")
+    assert [(mark["step"], mark["state"]) for mark in marks] == [
+        ("install", "running"),
+        ("install", "done"),
+        ("build", "running"),
+        ("build", "done"),
+        (None, "done"),
+    ]
+    assert [mark["offset"] for mark in marks] == [0, 8, 8, 14, 14]
+
+
+def test_runner_stops_at_the_first_failure(tmp_path: Path) -> None:
+    code, log, marks = run_order(tmp_path, [("install", "echo a\nfalse\necho never"), ("build", "echo never")])
+    assert (code, log) == (1, b"a\n")
+    assert (marks[-1]["step"], marks[-1]["state"], marks[-1]["code"]) == ("install", "failed", 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("printf 'a\\377b\\n'", "a\ufffdb\n".encode()),
+        ("read x || echo nothing to read", b"nothing to read\n"),
+        ("printf 'key=s3cr3t-value\\n'", b"key=***\n"),
+        ("(sleep 60 &) ; echo out", b"out\n"),
+    ],
+)
+def test_runner_takes_what_a_step_does(command: str, shown: bytes, tmp_path: Path) -> None:
+    assert run_order(tmp_path, [("build", command)], secrets=("s3cr3t-value",))[:2] == (0, shown)
+
+
+def test_runner_masks_a_secret_that_comes_in_pieces(tmp_path: Path) -> None:
+    command = "printf s3cr; sleep 0.3; printf 't-value; sleep 0.3; echo"
+    assert run_order(tmp_path, [("build", command.replace("'", ""))], secrets=("s3crt-value",))[1] == b"***\n"
+
+
+def test_runner_caps_the_log_and_keeps_its_end(tmp_path: Path) -> None:
+    code, log, _marks = run_order(tmp_path, [("build", "seq 1 100000; echo the end")], cap=10_000)
+    assert code == 0
+    assert log.startswith(b"1\n2\n")
+    assert b"bytes of output left out here" in log
+    assert log.endswith(b"100000\nthe end\n")
+    assert len(log) < 15_000
+
+
+# --- following the log ---------------------------------------------------------------------------------------------
+
+
+def answer(unit: str, marks: list[dict[str, Any]], log: bytes) -> str:
+    status = "".join(json.dumps(mark) + "\n" for mark in marks).encode()
+    return "unit %s\nstatus %s\nlog %s\n" % (unit, base64.b64encode(status).decode(), base64.b64encode(log).decode())
+
+
+def test_follower_gives_each_line_once_with_its_step() -> None:
+    follower = LogFollower()
+    install = {"step": "install", "state": "running", "offset": 0}
+    build = {"step": "build", "state": "running", "offset": 8}
+    assert follower.feed(answer("active", [install], b"one\ntw")) == [("install", "one")]
+    assert follower.feed(answer("active", [install, build], "o\nthré".encode()[:-1])) == [("install", "two")]
+    assert follower.is_running
+    assert follower.feed(answer("inactive", [install, build], "é".encode()[1:] + b"\n")) == [("build", "thré")]
+    assert (follower.is_running, follower.offset) == (False, 14)
+
+
+def test_follower_survives_silence_and_half_written_status() -> None:
+    follower = LogFollower()
+    assert follower.feed("unit activating\nstatus \nlog \n") == []
+    assert follower.is_running
+    half = base64.b64encode(b'{"step": "inst').decode()
+    assert follower.feed("unit active\nstatus %s\nlog %s\n" % (half, base64.b64encode(b"x\n").decode())) == [("build", "x")]
+
+
+# --- the upload ----------------------------------------------------------------------------------------------------
+
+
+def test_rsync_command_local_and_over_ssh() -> None:
+    local = upload.rsync_command("/src", "/dst", None, "", ["sudo", "-n"])
+    assert local[:3] == ["sudo", "-n", "rsync"]
+    assert local[-2:] == ["/src/", "/dst/"]
+    ssh = upload.rsync_command("/src/", "/dst", ["ssh", "-o", 'ControlPath="/a b/%h"', "-o", "Port=2222"], "::1", ["sudo", "-n"])
+    assert ssh[ssh.index("-e") + 1] == "ssh -o 'ControlPath=\"/a b/%h\"' -o Port=2222"
+    assert ssh[-3:] == ["--rsync-path=sudo -n rsync", "/src/", "[::1]:/dst/"]
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["ssh", "-C"], ["ssh", "-C"]),
+        (["sshpass", "-d12", "ssh", "-C"], ["ssh", "-C"]),
+        (["/usr/bin/ssh"], ["/usr/bin/ssh"]),
+        (["other", "-x"], ["other", "-x"]),
+    ],
+)
+def test_ssh_words(words: list[str], kept: list[str]) -> None:
+    assert upload.ssh_words(words) == kept
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint", "error"),
+    [
+        (11, "write failed: No space left on device (28)", "disk_full"),
+        (24, "file has vanished", "source_changed"),
+        (127, "sh: rsync: not found", "upload_failed"),
+        (255, "", "upload_failed"),
+    ],
+)
+def test_upload_errors(code: int, complaint: str, error: str) -> None:
+    assert upload.upload_error(code, complaint, "h1").code == error
+
+
+def test_bytes_sent() -> None:
+    assert upload.bytes_sent("a\nTotal bytes sent: 1234\nb") == 1234
+    assert upload.bytes_sent("") == 0
