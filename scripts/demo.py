@@ -32,7 +32,7 @@ FOLDER = ROOT / "build" / "demo"
 APP = FOLDER / "hello-flask"
 CLIENTS = 50
 ENVIRONMENT = {**os.environ, "XDG_STATE_HOME": str(FOLDER / "state")}
-BROKEN = 'raise SystemExit("version 3 does not start")\n'
+BROKEN = 'raise RuntimeError("version 3 does not start")\n'
 
 console = Console(highlight=False)
 
@@ -53,12 +53,21 @@ def asked(*words: str) -> dict[str, Any]:
     return answer
 
 
+def git(*words: str) -> None:
+    """Run git in the app's folder, which is a repository of its own."""
+    person = ("-c", "user.name=Demo", "-c", "user.email=demo@example.com")
+    subprocess.run(["git", *person, *words], cwd=APP, check=True, capture_output=True)
+
+
 def write(version: str, code: str | None = None) -> None:
-    """Make the app's source be ``version``."""
+    """Make the app's source be ``version``, and commit it."""
     shutil.copytree(ROOT / "examples" / "hello-flask", APP, dirs_exist_ok=True)
     (APP / "VERSION").write_text(version + "\n")
     if code:
         (APP / "app.py").write_text((APP / "app.py").read_text() + code)
+    git("init", "--quiet")
+    git("add", "--all")
+    git("commit", "--quiet", "--allow-empty", "--message", f"Version {version}")
 
 
 def served(url: str) -> str:
@@ -71,7 +80,7 @@ def served(url: str) -> str:
 def load(url: str) -> Iterator[Results]:
     """Keep-alive clients that ask again and again while the block runs."""
     host, _, port = url.removeprefix("http://").partition(":")
-    with Load((host, int(port or 80)), host, clients=CLIENTS, path="/version").running() as results:
+    with Load((host, int(port or 80)), host, clients=CLIENTS, path="/version", pause=0.05).running() as results:
         yield results
 
 

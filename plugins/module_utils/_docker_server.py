@@ -29,7 +29,9 @@ _AUTHORIZE = (
 
 def _run(words, stdin=None, timeout=_ENGINE_SECONDS):
     try:
-        return subprocess.run(words, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", timeout=timeout, check=False)
+        return subprocess.run(
+            words, input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace", timeout=timeout, check=False
+        )
     except FileNotFoundError as error:
         raise HitlessError("docker_unavailable", "There is no %s on this machine; nothing was changed." % words[0], "apt-get install docker.io") from error
     except subprocess.TimeoutExpired as error:
@@ -104,7 +106,9 @@ class DockerServer:
             _run(["docker", "rm", "--force", "--volumes", self.name])
             # Another process may have taken a port since it was looked at.
             if attempt + 1 == _TRIES or not any(word in done.stderr for word in ("already allocated", "address already in use")):
-                raise HitlessError("docker_failed", "The container %s could not be started: %s; it was removed." % (self.name, done.stderr.strip()), "docker info")
+                raise HitlessError(
+                    "docker_failed", "The container %s could not be started: %s; it was removed." % (self.name, done.stderr.strip()), "docker info"
+                )
 
     def remove(self):
         """Remove the container and all that is in it."""
@@ -189,7 +193,9 @@ def ensure_image():
     if _run(["docker", "image", "inspect", "--format", "{{.Id}}", tag]).returncode == 0:
         return tag
     if not shutil.which("mmdebstrap"):
-        raise HitlessError("image_unavailable", "The server image has to be made first, and there is no mmdebstrap here; nothing was changed.", "apt-get install mmdebstrap")
+        raise HitlessError(
+            "image_unavailable", "The server image has to be made first, and there is no mmdebstrap here; nothing was changed.", "apt-get install mmdebstrap"
+        )
     with tempfile.TemporaryDirectory(prefix="hitless-image-") as folder:
         archive = os.path.join(folder, "root.tar")
         for words in (_server.bootstrap_command(archive), ["docker", "import", archive, tag]):

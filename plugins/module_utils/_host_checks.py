@@ -29,7 +29,7 @@ def refusal(facts, is_ours):
 
     Args:
         facts: see ``gather``.
-        is_ours: whether the HAProxy of this host is the one that hitless set up.
+        is_ours: whether the HAProxy that hitless set up runs on this host.
     """
     checks = (_os, _init, _python, lambda known: _ports(known, is_ours), _disk, _memory)
     return next((error for error in (check(facts) for check in checks) if error), None)
@@ -62,10 +62,11 @@ def _python(facts):
 def _ports(facts, is_ours):
     for port in PORTS:
         holder = facts["ports"].get(str(port))
-        if holder and not (is_ours and holder["name"] == "haproxy"):
-            pid = " (pid %d)" % holder["pid"] if holder["pid"] else ""
-            message = "Port %d is held by %s%s, and hitless needs it for its router; nothing was changed." % (port, holder["name"], pid)
-            return HitlessError("port_taken", message, "see who it is: systemctl status %s" % (holder["pid"] or ""), {"port": port, "holder": holder})
+        if holder and not (is_ours and holder["name"] in ("haproxy", None)):
+            who = "%s (pid %d)" % (holder["name"], holder["pid"]) if holder["name"] else "a process that cannot be seen from here"
+            message = "Port %d is held by %s, and hitless needs it for its router; nothing was changed." % (port, who)
+            hint = "systemctl status %d" % holder["pid"] if holder["name"] else "ss -ltnp sport = :%d" % port
+            return HitlessError("port_taken", message, hint, {"port": port, "holder": holder})
     return None
 
 
@@ -144,7 +145,7 @@ def _holders():
 
 
 def _holder(inode):
-    """The process that has the socket open; a process of another name space (a container's) cannot be seen."""
+    """The process that has the socket open. In a container without SYS_PTRACE, those that changed their user (HAProxy's workers) cannot be seen."""
     wanted = "socket:[%s]" % inode
     for link in glob.iglob("/proc/[0-9]*/fd/*"):
         try:
@@ -153,4 +154,4 @@ def _holder(inode):
                 return {"name": _read("/proc/%s/comm" % pid).strip(), "pid": int(pid)}
         except OSError:
             continue
-    return {"name": "an unknown process", "pid": None}
+    return {"name": None, "pid": None}

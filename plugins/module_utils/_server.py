@@ -14,7 +14,18 @@ PREFERRED = {SSH: None, HTTP: 8080, HTTPS: 8443}
 SUITE = "bookworm"
 CERTIFICATES = "/usr/local/share/ca-certificates"
 PACKAGES = (
-    "systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-venv", "sudo", "rsync", "ca-certificates", "iproute2", "procps", "curl",
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "python3",
+    "python3-venv",
+    "sudo",
+    "rsync",
+    "ca-certificates",
+    "iproute2",
+    "procps",
+    "curl",
 )
 # An engine mounts /sys and /proc/sys read-only without --privileged; systemd needs its own cgroup tree writable.
 INIT = (
@@ -24,8 +35,23 @@ INIT = (
     "mkdir -p /run/sshd; ssh-keygen -A >/dev/null; exec /sbin/init"
 )
 FLAGS = (
-    "--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN", "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined",
-    "--cgroupns=private", "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec", "--stop-signal", "SIGRTMIN+3",
+    "--cap-add",
+    "SYS_ADMIN",
+    "--cap-add",
+    "NET_ADMIN",
+    "--security-opt",
+    "seccomp=unconfined",
+    "--security-opt",
+    "apparmor=unconfined",
+    "--cgroupns=private",
+    "--tmpfs",
+    "/run",
+    "--tmpfs",
+    "/run/lock",
+    "--tmpfs",
+    "/tmp:exec",
+    "--stop-signal",
+    "SIGRTMIN+3",
 )
 
 
@@ -57,9 +83,9 @@ def bootstrap_command(output):
     # Installing openssh-server makes host keys and systemd an id: shared by every server if they stayed in the image.
     forget = 'rm -f "$1"/etc/ssh/ssh_host_*; : > "$1"/etc/machine-id'
     words = ["mmdebstrap", "--quiet", "--variant=minbase", "--include=" + ",".join(PACKAGES)]
-    words += ["--customize-hook=mkdir -p \"$1\"/usr/local/share/ca-certificates"]
-    words += ["--customize-hook=[ ! -d %s ] || cp -R %s/. \"$1\"%s" % (CERTIFICATES, CERTIFICATES, CERTIFICATES)]
-    words += ["--customize-hook=chroot \"$1\" update-ca-certificates", "--customize-hook=" + forget]
+    words += ['--customize-hook=mkdir -p "$1"/usr/local/share/ca-certificates']
+    words += ['--customize-hook=[ ! -d %s ] || cp -R %s/. "$1"%s' % (CERTIFICATES, CERTIFICATES, CERTIFICATES)]
+    words += ['--customize-hook=chroot "$1" update-ca-certificates', "--customize-hook=" + forget]
     return [*words, SUITE, output]
 
 

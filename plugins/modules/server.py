@@ -128,10 +128,13 @@ class Server:
         """Make what is missing; returns whether anything was, and what ``target.json`` says."""
         before = self.container.inspect()
         running = bool(before) and before["State"]["Running"]
-        if running and self._is_complete(_server.server_of(before)):
-            return False, self.known
+        complete = running and self._is_complete(_server.server_of(before))
         if self.check_mode:
-            return True, self.known
+            return not complete, self.known
+        if complete:
+            # The machine, or the engine, may have started a moment ago.
+            wait_for_ssh(self.known["port"], self.timeout)
+            return False, self.known
         server = _server.server_of(self.container.ensure(self._wanted_ports()))
         self.container.wait(self.timeout)
         self._remember(server)
@@ -174,7 +177,13 @@ class Server:
                 self.container.remove()
             if os.path.isdir(self.folder):
                 shutil.rmtree(self.folder)
+                self._remove_empty_parent()
         return changed, {}
+
+    def _remove_empty_parent(self):
+        parent = os.path.dirname(self.folder)
+        if not os.listdir(parent):
+            os.rmdir(parent)
 
 
 def main():
@@ -187,7 +196,9 @@ def main():
     except HitlessError as error:
         module.fail_json(**error.as_result())
     except OSError as error:
-        module.fail_json(**HitlessError("state_unwritable", "What is kept of the server cannot be written: %s" % error, "check the owner of that folder").as_result())
+        module.fail_json(
+            **HitlessError("state_unwritable", "What is kept of the server cannot be written: %s" % error, "check the owner of that folder").as_result()
+        )
     module.exit_json(changed=changed, server=now, diff={"before": server.known, "after": now})
 
 

@@ -17,3 +17,35 @@ def test_a_server_is_published_on_loopback_alone():
     assert published == ["127.0.0.1:2222:22", "127.0.0.1:8080:80"]
     assert "--privileged" not in words
     assert words[-4:-1] == ["hitless-server:1", "sh", "-c"]
+
+
+def test_another_recipe_is_another_image(monkeypatch):
+    before = _server.image_tag({})
+    monkeypatch.setattr(_server, "PACKAGES", (*_server.PACKAGES, "jq"))
+    assert _server.image_tag({}) != before
+
+
+INSPECTED = {
+    "Id": "3f4a",
+    "Name": "/hitless-shop-dev",
+    "HostConfig": {
+        "PortBindings": {
+            "22/tcp": [{"HostIp": "127.0.0.1", "HostPort": "40022"}],
+            "80/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
+            "443/tcp": [{"HostIp": "127.0.0.1", "HostPort": "8443"}],
+        }
+    },
+}
+
+
+def test_what_is_kept_of_a_server_can_be_read_from_its_container():
+    server = _server.server_of(INSPECTED)
+    assert (server["host"], server["port"], server["http_port"], server["https_port"]) == ("127.0.0.1", 40022, 8080, 8443)
+    assert server["container"] == "hitless-shop-dev"
+    assert _server.known_hosts(server, "ssh-ed25519 AAAA root@x\n") == "[127.0.0.1]:40022 ssh-ed25519 AAAA\n"
+
+
+def test_a_port_that_is_taken_is_left_to_its_holder():
+    free = iter([8081, 8082])
+    assert _server.choose_port(8080, lambda port: True, lambda: next(free)) == 8080
+    assert _server.choose_port(8080, lambda port: port == 8082, lambda: next(free)) == 8082
