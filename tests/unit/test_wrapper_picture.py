@@ -125,14 +125,13 @@ def test_each_verb_says_what_it_did(verb, changed, said):
     assert _picture.plain(picture.rows(80))[-1] == said
 
 
-def test_failure_ends_with_the_log_the_reason_the_hint_and_what_serves():
+def test_failure_ends_with_the_log_the_reason_and_the_hint():
     picture = _picture_of(("failed", {**FAILED, "deployment": "20261121080000"}))
     assert _picture.plain(picture.rows(34))[2:] == [
         "  │ boom",
         "✗ Failed in health: web did not",
         "  become healthy",
         "  hint: hitless logs",
-        "  What served before still serves.",
     ]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hitless._errors import EXIT_FAILED, EXIT_INTERRUPTED
+from hitless._errors import EXIT_INTERRUPTED
 from hitless._events import Deployed, Deploying, Drain, Event, Failed, Health, Log, Phase, Switch, Warning
 
 LOG_LINES = 8
@@ -205,7 +205,8 @@ def summary(verb: str, event: Event | None, app: str | None, target: str | None,
 def _deployed(verb: str, event: Deployed, app: str | None, target: str | None, elapsed: float) -> Iterable[Row]:
     names = {"app": app, "target": target}
     if event.changed:
-        said = f"{_DONE.get(verb, 'Deployed {app} to {target}').format(**names)} in {seconds(event.seconds or elapsed)}"
+        took = event.seconds or elapsed
+        said = _DONE.get(verb, "Deployed {app} to {target}").format(**names) + (f" in {seconds(took)}" if took >= 0.05 else "")
     else:
         said = _UNCHANGED.get(verb, "Nothing to do: {app} on {target} is up to date").format(**names)
     yield [("✓ ", "green"), (said, "bold")]
@@ -223,8 +224,6 @@ def _failed(event: Failed, width: int) -> Iterable[Row]:
     yield from ([("  │ ", "dim"), (clean(line), "")] for line in tail)
     where = f"Failed in {event.phase}: " if event.phase and event.exit != EXIT_INTERRUPTED else ""
     yield from _note("✗", "red", where + event.reason, event.hint, width)
-    if event.rolled_back and event.exit == EXIT_FAILED and event.deployment:
-        yield [("  What served before still serves.", "")]
 
 
 def _note(mark: str, style: str, text: str, hint: str | None, width: int) -> list[Row]:

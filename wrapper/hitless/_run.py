@@ -241,7 +241,10 @@ def interrupted(seen: Seen, cleaned: bool | None) -> dict[str, Any]:
         left, hint = "the switch had begun and could not be cleaned up, so the new version may be serving already", "hitless status"
     else:
         left, hint = "what served before still serves; what the deployment began is cleaned up by the next one", "hitless deploy"
-    return {**_error(f"Interrupted{where}: {left}.", hint, EXIT_INTERRUPTED), "details": {"rolled_back": cleaned is not False or not seen.switched}}
+    return {
+        **_error(f"Interrupted{where}: {left}.", hint, EXIT_INTERRUPTED),
+        "details": {"phase": seen.phase, "rolled_back": cleaned is not False or not seen.switched},
+    }
 
 
 def _error(message: str, hint: str | None, exit_code: int) -> dict[str, Any]:
