@@ -20,7 +20,11 @@ def differences(role: Path) -> list[str]:
     spec = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text())["argument_specs"]
     options = spec["main"].get("options", {})
     told = {name: option["default"] for name, option in options.items() if "default" in option and name.startswith(role.name + "_")}
-    return [f"{role.name}: {name} is {defaults.get(name)!r} by default and {told.get(name)!r} by its specification" for name in sorted({*defaults, *told}) if defaults.get(name) != told.get(name)]
+    return [
+        f"{role.name}: {name} is {defaults.get(name)!r} by default and {told.get(name)!r} by its specification"
+        for name in sorted({*defaults, *told})
+        if defaults.get(name) != told.get(name)
+    ]
 
 
 def main() -> None:

@@ -165,7 +165,8 @@ PLAY = """
       say: {app: shop, deployment: "20261121080000", result: %s}
 """
 GOOD = json.dumps({"changed": True, "events": [DEPLOYED]})
-BAD = json.dumps({"failed": True, "msg": "{{ hitless_env.TOKEN }} broke", "error": {"code": "x", "message": "{{ hitless_env.TOKEN }} broke", "hint": "h", "details": {}, "exit": 1}})
+BROKE = "{{ hitless_env.TOKEN }} broke"
+BAD = json.dumps({"failed": True, "msg": BROKE, "error": {"code": "x", "message": BROKE, "hint": "h", "details": {}, "exit": 1}})
 
 
 @pytest.fixture

@@ -183,7 +183,10 @@ def test_one_of_many_processes_gets_the_lock(paths):
         "    sys.exit(3)\n"
     )
     root = paths.state[: -len("/var/lib/hitless/shop")]
-    runs = [subprocess.Popen([sys.executable, "-c", code, root, "2026112108000%d" % n], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) for n in range(4)]
+    runs = [
+        subprocess.Popen([sys.executable, "-c", code, root, "2026112108000%d" % n], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        for n in range(4)
+    ]
     assert sorted(run.wait() for run in runs) == [0, 3, 3, 3]
 
 
@@ -202,7 +205,9 @@ def test_a_phase_that_raises_is_recorded_as_failed(paths):
     assert [(event["event"], event["state"]) for event in record.events] == [("phase", "failed")]
 
 
-@pytest.mark.parametrize(("old", "new"), [("RUNNING", "FAILED"), ("FAILED", "RUNNING"), ("STOPPED", "RUNNING"), ("CANCELLED", "DEPLOYING"), ("RUNNING", "CANCELLED")])
+@pytest.mark.parametrize(
+    ("old", "new"), [("RUNNING", "FAILED"), ("FAILED", "RUNNING"), ("STOPPED", "RUNNING"), ("CANCELLED", "DEPLOYING"), ("RUNNING", "CANCELLED")]
+)
 def test_a_finished_deployment_stays_finished(paths, old, new):
     record = Record.create(paths, "20261121080000", status=old)
     with pytest.raises(HitlessError):
