@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -146,8 +147,12 @@ def switches(bench: Bench, options: argparse.Namespace) -> None:
     failures = ", ".join(f"{kind}: {count}" for kind, count in results.failures.items()) or "none"
     row = [str(options.switches), str(results.sent), str(results.failed), failures]
     row += [f"{results.percentile(percent) * 1000:.0f} ms" for percent in (50, 99, 100)]
-    table("Requests through switches", ["switches", "requests", "failed (goal 0)", "by kind", "p50", "p99", "max"], [row],
-          f"Deploys and rollbacks in turn; 200 keep-alive clients, 20 ms one way; {len(results.versions)} versions served in {results.seconds:.0f} s.")
+    table(
+        "Requests through switches",
+        ["switches", "requests", "failed (goal 0)", "by kind", "p50", "p99", "max"],
+        [row],
+        f"Deploys and rollbacks in turn; 200 keep-alive clients, 20 ms one way; {len(results.versions)} versions served in {results.seconds:.0f} s.",
+    )
 
 
 def by_hand(bench: Bench, release: int) -> float:
@@ -169,7 +174,9 @@ backend by-hand
 
 def prepare_by_hand(bench: Bench) -> None:
     """A backend of its own, so that neither way of deploying meets the other's servers."""
-    bench.inside("sh", "-c", "mkdir -p /srv/by-hand/releases /srv/by-hand/source; cat > /etc/haproxy/hitless/apps/by-hand.cfg; systemctl reload haproxy", text=_BACKEND)
+    bench.inside(
+        "sh", "-c", "mkdir -p /srv/by-hand/releases /srv/by-hand/source; cat > /etc/haproxy/hitless/apps/by-hand.cfg; systemctl reload haproxy", text=_BACKEND
+    )
 
 
 def warm(bench: Bench, options: argparse.Namespace) -> None:
@@ -196,8 +203,12 @@ def warm(bench: Bench, options: argparse.Namespace) -> None:
     rows.append(["all else (Python, Ansible, ssh, what lies between)", f"{median(ours) + median(boots) - told:.2f} s", ""])
     rows.append(["all, without the app's boot", f"{median(ours):.2f} s", f"{median(theirs):.2f} s"])
     rows.append(["ratio (goal 2.0)", f"{median(ours) / median(theirs):.1f}", "1"])
-    table("Warm deploy of a change of one line", ["phase", "hitless", "by hand"], rows,
-          f"Medians of {len(ours)} runs, in turn. The app's boot, {median(boots):.2f} s from its process's start until it listens, is in health and left out of both sums.")
+    table(
+        "Warm deploy of a change of one line",
+        ["phase", "hitless", "by hand"],
+        rows,
+        f"Medians of {len(ours)} runs, in turn. The app's boot, {median(boots):.2f} s from its process's start until it listens, is in health and left out of both sums.",
+    )
 
 
 def small(bench: Bench, options: argparse.Namespace) -> None:
@@ -237,7 +248,10 @@ def delays(bench: Bench) -> list[list[str]]:
     run = bench.deploy()
     bench.configure()
     found = [at - float(event["line"]) for at, event in run.events if event["event"] == "log" and event["line"].replace(".", "", 1).isdigit()]
-    return [["a line of the build until its event, median", f"{median(found):.2f} s", ""], ["  slowest of %d" % len(found), f"{max(found, default=0):.2f} s", "1 s"]]
+    return [
+        ["a line of the build until its event, median", f"{median(found):.2f} s", ""],
+        ["  slowest of %d" % len(found), f"{max(found, default=0):.2f} s", "1 s"],
+    ]
 
 
 def tasks(bench: Bench) -> list[list[str]]:
@@ -279,6 +293,7 @@ def main() -> None:
     options = parser.parse_args()
     if unknown := set(options.tables) - set(TABLES):
         parser.error(f"no such table: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it too removes the server
     with bench_host() as bench:
         for name in options.tables or TABLES:
             TABLES[name](bench, options)
