@@ -32,8 +32,9 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT / "wrapper"), str(ROOT / "tests")]
 
-from hitless import _run  # noqa: E402
 from loadgen import Load  # noqa: E402
+
+from hitless import _run  # noqa: E402
 
 APP = "bench"
 console = Console(width=None if sys.stdout.isatty() else 140)
@@ -207,7 +208,7 @@ def warm(bench: Bench, options: argparse.Namespace) -> None:
         "Warm deploy of a change of one line",
         ["phase", "hitless", "by hand"],
         rows,
-        f"Medians of {len(ours)} runs, in turn. The app's boot, {median(boots):.2f} s from its process's start until it listens, is in health and left out of both sums.",
+        f"Medians of {len(ours)} runs, in turn. The app's boot ({median(boots):.2f} s until it listens) is in health and left out of both sums.",
     )
 
 
