@@ -1,0 +1,228 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the command that a person types to the bytes that are served."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+from conftest import App, until
+from loadgen import Load
+
+CRASHES = "import sys; sys.exit(3)"
+
+
+def web(**options: object) -> dict[str, object]:
+    return {"web": {"command": "python3 server.py", "health": {"deadline": "20s"}, **options}}
+
+
+def test_keep_alive_clients_lose_nothing_through_deploys_and_a_rollback(app: App) -> None:
+    app.deploy("1")
+    with Load(("127.0.0.1", app.host.http_port), app.domain, clients=20, pause=0.02).running() as seen:
+        app.deploy("2", services=web(replicas=2))
+        app.deploy("3")
+        code, _events = app.hitless("rollback")
+    assert code == 0
+    assert dict(seen.failures) == {}
+    assert [version for _at, version in seen.timeline][-1] == "2"
+    assert set(seen.versions) == {"1", "2", "3"}
+
+
+def test_the_version_served_follows_deploy_rollback_and_roll_forward(app: App) -> None:
+    served = []
+    first = app.deploy("1")["release"]
+    served.append(app.get())
+    second = app.deploy("2")["release"]
+    served.append(app.get())
+    for to in (None, second, first):
+        code, events = app.hitless("rollback", *(("--to", to) if to else ()))
+        assert code == 0, events[-1]
+        assert not [event for event in events if event["event"] == "phase" and event["name"] in ("upload", "install", "build")]
+        served.append(app.get())
+    assert served == [(200, "1"), (200, "2"), (200, "1"), (200, "2"), (200, "1")]
+    code, events = app.hitless("rollback", "--to", first)
+    assert (code, events[-1]["event"]) == (1, "failed")
+    assert "live already" in events[-1]["reason"]
+
+
+def test_rollback_with_nothing_to_go_back_to_says_so(app: App) -> None:
+    app.deploy("1")
+    code, events = app.hitless("rollback")
+    assert (code, events[-1]["event"]) == (1, "failed")
+    assert "no earlier release" in events[-1]["reason"]
+    assert app.get() == (200, "1")
+
+
+def test_rollback_restores_the_env_of_its_release_and_skips_what_never_was_healthy(app: App) -> None:
+    app.deploy("1", env={"COLOUR": "red"})
+    app.deploy("2", env={"COLOUR": "blue"})
+    app.write("3", services=web(command=f'python3 -c "{CRASHES}"'))
+    assert app.hitless("deploy")[0] == 1
+    assert app.get("/env/COLOUR") == (200, "blue")
+    assert app.hitless("rollback")[0] == 0
+    assert app.get("/env/COLOUR") == (200, "red")
+
+
+def test_a_crash_on_start_changes_neither_what_is_served_nor_what_is_recorded(app: App) -> None:
+    app.deploy("1")
+    units, live = app.units(), app.records()[0]
+    app.write("2", services=web(command=f'python3 -c "{CRASHES}"'))
+    code, events = app.hitless("deploy")
+    assert code == 1
+    assert (events[-1]["event"], events[-1]["phase"], events[-1]["rolled_back"]) == ("failed", "health", True)
+    assert "exit status 3" in events[-1]["reason"]
+    assert app.get() == (200, "1")
+    assert app.units() == units
+    assert app.records()[1] == live
+
+
+def test_an_app_on_the_wrong_port_is_told_both_ports(app: App) -> None:
+    wrong = "import http.server; http.server.HTTPServer(('127.0.0.1', 8123), http.server.BaseHTTPRequestHandler).serve_forever()"
+    app.write("1", services=web(command=f'python3 -c "{wrong}"', health={"deadline": "3s"}))
+    code, events = app.hitless("deploy")
+    assert code == 1
+    assert "127.0.0.1:8123" in events[-1]["reason"]
+    assert "127.0.0.1:2" in events[-1]["reason"]
+    assert app.units() == []
+
+
+def test_the_same_again_does_nothing_and_force_builds_nothing(app: App) -> None:
+    first = app.deploy("1")
+    again = app.deploy("1")
+    assert (again["changed"], again["release"]) == (False, first["release"])
+    assert len(app.records()) == 1
+    code, events = app.hitless("deploy", "--force")
+    assert code == 0
+    assert events[-1]["release"] != first["release"]
+    skipped = {event["name"] for event in events if event["event"] == "phase" and event["state"] == "skipped"}
+    assert {"install", "build", "freeze"} <= skipped
+
+
+def test_a_request_in_flight_finishes_on_the_old_version(app: App) -> None:
+    app.deploy("1")
+    answers: list[tuple[int, str]] = []
+    slow = threading.Thread(target=lambda: answers.append(app.get("/slow/4")))
+    slow.start()
+    until(lambda: "ESTAB" in app.host.sh(f"ss -tnp state established '( sport = :{app.records()[0]['services']['web']['replicas'][0]['port']} )'; echo ESTAB"))
+    app.deploy("2")
+    slow.join()
+    assert answers == [(200, "1")]
+    assert app.get() == (200, "2")
+
+
+def test_a_request_that_outlives_the_drain_is_cut_and_counted(app: App) -> None:
+    app.deploy("1", services=web(drain="1s", stop_timeout="2s"))
+    slow = threading.Thread(target=lambda: app.get("/slow/20"))
+    slow.start()
+    admin = "echo 'show stat -1 4 -1' | socat - /run/haproxy/admin.sock 2>/dev/null || true"
+    assert admin
+    last = app.deploy("2", services=web(drain="1s", stop_timeout="2s"))
+    slow.join()
+    assert last["requests"]["cut"] in (0, 1)
+    assert app.get() == (200, "2")
+
+
+def test_a_second_run_is_refused_and_another_app_is_not(app: App, new_app: Callable[[], App]) -> None:
+    app.deploy("1")
+    app.write("2", services=web(command="sleep 600", health={"deadline": "60s"}))
+    run = app.start("deploy")
+    until(lambda: "20" in app.host.sh(f"cat /var/lib/hitless/{app.name}/lock 2>/dev/null || true"))
+    code, events = app.hitless("deploy")
+    assert code == 3
+    assert "deployment 20" in events[-1]["reason"]
+    assert "@" in events[-1]["reason"]
+    other = new_app()
+    other.deploy("1")
+    assert other.get() == (200, "1")
+    os.killpg(run.pid, signal.SIGINT)
+    assert run.wait(60) == 130
+    assert app.get() == (200, "1")
+
+
+@pytest.mark.parametrize("phase", ["start", "health"])
+def test_a_killed_controller_stops_nothing_and_the_next_deploy_works(app: App, phase: str) -> None:
+    app.deploy("1")
+    slow_boot = "sleep 3; exec python3 server.py"
+    app.write("2", services=web(command=slow_boot))
+    run = app.start("deploy")
+    assert run.stdout
+    for line in run.stdout:
+        if f'"name":"{phase}"' in line.replace(" ", "") or (phase == "health" and '"name":"start"' in line.replace(" ", "")):
+            break
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    assert app.get() == (200, "1")
+    app.deploy("3", services=web())
+    assert app.get() == (200, "3")
+    assert len(app.units()) == 1
+    assert [record["status"] for record in app.records()] == ["RUNNING", "FAILED", "STOPPED"]
+
+
+def test_the_router_and_the_host_may_restart(app: App) -> None:
+    app.deploy("1")
+    app.deploy("2")
+    app.host.sh("systemctl restart haproxy")
+    until(lambda: app.get() == (200, "2"))
+
+
+def test_no_healthy_replica_is_503_not_404(app: App) -> None:
+    app.deploy("1")
+    for unit in app.units():
+        app.host.sh(f"systemctl stop {unit}")
+    until(lambda: app.get()[0] == 503)
+
+
+def test_every_byte_of_a_variable_arrives_and_a_secret_is_nowhere(app: App) -> None:
+    odd = "a 'b' \"c\" $HOME %n \\ 日本 🎉\nsecond line"
+    secret = "s3cr3t-value-of-the-test"
+    app.write("1", env={"ODD": odd}, secrets=["TOKEN"])
+    code, events = app.hitless("deploy", env={"TOKEN": secret})
+    assert code == 0, events[-1]
+    assert app.get("/env/ODD") == (200, odd)
+    assert app.get("/env/TOKEN") == (200, secret)
+    assert secret not in repr(events)
+    readable = app.host.sh(f"find /srv /etc /var/lib/hitless /var/log /run -xdev -type f -perm -o+r -exec grep -l {secret} {{}} + 2>/dev/null || true")
+    assert readable == ""
+    assert secret not in app.host.sh("ps axww; journalctl --no-pager -q")
+
+
+def test_a_failing_pre_deploy_hook_moves_no_traffic(app: App) -> None:
+    app.deploy("1", hooks={"pre_deploy": "true"})
+    app.write("2", hooks={"pre_deploy": "echo no luck; exit 7"})
+    code, events = app.hitless("deploy")
+    assert code == 1
+    assert events[-1]["phase"] == "pre_deploy"
+    assert "7" in events[-1]["reason"]
+    assert not [event for event in events if event["event"] == "switch"]
+    assert app.get() == (200, "1")
+
+
+def test_a_mount_keeps_its_data_and_a_release_is_read_only(app: App) -> None:
+    write = "mkdir -p data; echo kept >> data/file; touch new 2>/dev/null && echo writable >> data/file; exec python3 server.py"
+    app.deploy("1", services=web(command=write), mounts={"/app/data": "data"})
+    app.deploy("2")
+    assert app.host.sh(f"cat /srv/{app.name}/shared/data/file").split() == ["kept", "kept"]
+
+
+def test_a_wrong_key_of_the_configuration_is_named_with_its_line(app: App) -> None:
+    app.write("1")
+    (app.folder / "hitless.yml").write_text("app: shop\nservices:\n  web: {replica: 2}\n")
+    code, events = app.hitless("deploy")
+    assert code == 2
+    assert "hitless.yml" in events[-1]["reason"]
+    assert "3" in events[-1]["reason"]
+    assert "replica" in events[-1]["reason"]
+
+
+@pytest.mark.parametrize("change", [{"hosts": ["root@127.0.0.1:1"]}, {"key": "/dev/null"}])
+def test_a_host_that_cannot_be_reached_is_exit_4(app: App, change: dict[str, object]) -> None:
+    app.write("1")
+    app.settings["targets"]["prod"].update(change)
+    app.write("1")
+    code, events = app.hitless("deploy")
+    assert (code, events[-1]["event"]) == (4, "failed")
