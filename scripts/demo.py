@@ -32,7 +32,7 @@ FOLDER = ROOT / "build" / "demo"
 APP = FOLDER / "hello-flask"
 CLIENTS = 50
 ENVIRONMENT = {**os.environ, "XDG_STATE_HOME": str(FOLDER / "state")}
-BROKEN = 'raise SystemExit("version 3 does not start")\n'
+BROKEN = 'raise RuntimeError("version 3 does not start")\n'
 
 console = Console(highlight=False)
 
@@ -80,7 +80,7 @@ def served(url: str) -> str:
 def load(url: str) -> Iterator[Results]:
     """Keep-alive clients that ask again and again while the block runs."""
     host, _, port = url.removeprefix("http://").partition(":")
-    with Load((host, int(port or 80)), host, clients=CLIENTS, path="/version").running() as results:
+    with Load((host, int(port or 80)), host, clients=CLIENTS, path="/version", pause=0.05).running() as results:
         yield results
 
 

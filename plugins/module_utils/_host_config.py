@@ -74,11 +74,16 @@ def config_digest():
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def router_action(active, changed):
-    """What HAProxy needs after ``changed`` (paths of files that were written): ``restart``, ``reload`` or None.
+def router_action(started, drop_in_written, is_settled):
+    """What HAProxy needs: ``restart``, ``reload`` or None.
 
-    A restart closes connections: it is for a process that runs with other words, or that does not run.
+    A restart closes connections: it is for a process that does not run, or that was started with other words.
+
+    Args:
+        started: when HAProxy was started (seconds since the epoch), or None.
+        drop_in_written: when its drop-in was written. Not whether this run wrote it: an earlier one may have been cut after that.
+        is_settled: whether no file was changed, by this run or by one that was cut.
     """
-    if not active or DROP_IN in changed:
+    if started is None or drop_in_written > started:
         return "restart"
-    return "reload" if _paths.HAPROXY_CONFIG in changed else None
+    return None if is_settled else "reload"

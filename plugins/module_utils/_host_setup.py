@@ -63,8 +63,12 @@ def differences():
     return found + [{"before_header": path, "after_header": path, "before": _text(path) or "", "after": text} for path, text in texts]
 
 
-def configure():
-    """Make this host as it has to be. HitlessError when it cannot be."""
+def configure(was_finished):
+    """Make this host as it has to be. HitlessError when it cannot be.
+
+    Args:
+        was_finished: whether an earlier run came to the end of this.
+    """
     _install(missing_packages())
     _check_haproxy(_output(["haproxy", "-v"]))
     for path in wrong_folders():
@@ -77,7 +81,7 @@ def configure():
             write_atomic(path, text)
     if _paths.HAPROXY_CONFIG in texts:
         _replace_config(texts[_paths.HAPROXY_CONFIG])
-    _start_router(texts)
+    _start_router(was_finished and not texts)
 
 
 def _text(path):
@@ -90,7 +94,8 @@ def _text(path):
 
 def _is_folder(path, mode):
     try:
-        found = os.lstat(path)
+        # A link will do: what is above these folders is root's alone.
+        found = os.stat(path)
     except FileNotFoundError:
         return False
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0:
@@ -153,17 +158,22 @@ def _replace_config(text):
     fsync_dir(os.path.dirname(_paths.HAPROXY_CONFIG))
 
 
-def _start_router(changed):
+def _start_router(is_settled):
     hint = "journalctl -u haproxy -n 50"
     _call(["systemctl", "daemon-reload"], "router_failed", "systemd does not read its units")
     _call(["systemctl", "enable", "--quiet", "haproxy.service"], "router_failed", "The service haproxy cannot be enabled", hint)
-    active = is_router_running()
-    # The files may be from a run that was cut before HAProxy read them.
-    needs_restart = active and not os.path.exists(_paths.HAPROXY_MASTER_SOCKET)
-    action = "restart" if needs_restart else _host_config.router_action(active, changed)
+    action = _host_config.router_action(_router_started(), os.stat(_host_config.DROP_IN).st_mtime, is_settled)
     if action:
         _call(["systemctl", action, "haproxy.service"], "router_failed", "HAProxy does not start", hint)
     _wait_for_router()
+
+
+def _router_started():
+    """When HAProxy was started, in seconds since the epoch; None when it does not run."""
+    if not is_router_running():
+        return None
+    said = _call(["systemctl", "show", "--value", "-p", "ActiveEnterTimestampMonotonic", "haproxy.service"], "router_failed", "systemd does not know HAProxy")
+    return time.time() - (time.monotonic() - int(said) / 1e6)
 
 
 def _wait_for_router():

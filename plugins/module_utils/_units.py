@@ -20,7 +20,6 @@ _SHELL_WORDS = frozenset((
     "exec", "cd", "export", "set", "unset", "source", ".", "eval", "trap", "if", "for", "while", "until", "case", "test", "command", "ulimit", "umask",
     "exit", ":", "true", "false", "wait",
 ))  # fmt: skip
-_UNSAFE_PATH = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9_./@+-]*\Z")
 _C_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "%": "%%"}
 
@@ -54,7 +53,7 @@ def exec_start(command):
 def _path(path):
     """``path`` as a value of a path setting; refused when the unit file could not carry it."""
     if not _PLAIN_PATH.match(path) or ".." in path.split("/"):
-        raise HitlessError("config_invalid", "the path %r cannot be mounted; nothing was written" % path, "use letters, digits and _ . / @ + - only, and no ..")
+        raise HitlessError("config_invalid", "the path %r cannot be used; nothing was written" % path, "use letters, digits and _ . / @ + - only, and no ..")
     return path
 
 
@@ -126,7 +125,7 @@ def unit_text(replica, release, artifact, service, mounts):
 # --- static sites ----------------------------------------------------------------------------------------------------
 
 _CREDENTIAL = "nginx.conf"
-# Keys are relative to the folder of a replica's own /tmp.
+# nginx wants folders for these even when it never proxies; the replica's /tmp is its own.
 _TEMP_PATHS = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 _GZIP_TYPES = "text/css text/plain text/xml application/javascript application/json application/manifest+json application/xml application/wasm image/svg+xml"
 _NGINX = """daemon off;

@@ -116,11 +116,12 @@ def create(digest, check_mode):
 def configure(digest, check_mode):
     """Make the host ready; returns the differences."""
     found = _host_setup.differences()
-    if marked(MARKER_CONFIGURED) != digest:
+    was_finished = marked(MARKER_CONFIGURED) == digest
+    if not was_finished:
         found.append({"prepared": "make %s\n" % MARKER_CONFIGURED})
     if not check_mode:
-        _host_setup.configure()
-        if marked(MARKER_CONFIGURED) != digest:
+        _host_setup.configure(was_finished)
+        if not was_finished:
             mark(MARKER_CONFIGURED, digest)
     return found
 

@@ -128,10 +128,13 @@ class Server:
         """Make what is missing; returns whether anything was, and what ``target.json`` says."""
         before = self.container.inspect()
         running = bool(before) and before["State"]["Running"]
-        if running and self._is_complete(_server.server_of(before)):
-            return False, self.known
+        complete = running and self._is_complete(_server.server_of(before))
         if self.check_mode:
-            return True, self.known
+            return not complete, self.known
+        if complete:
+            # The machine, or the engine, may have started a moment ago.
+            wait_for_ssh(self.known["port"], self.timeout)
+            return False, self.known
         server = _server.server_of(self.container.ensure(self._wanted_ports()))
         self.container.wait(self.timeout)
         self._remember(server)

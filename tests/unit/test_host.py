@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hitless.paas.plugins.module_utils import _host_checks, _host_config, _paths
+from ansible_collections.hitless.paas.plugins.module_utils import _host_checks, _host_config
 
 GOOD = {
     "os": {"id": "debian", "version": "12"},
@@ -86,17 +86,18 @@ def test_memory_is_in_bytes(text, expected):
 
 
 @pytest.mark.parametrize(
-    ("active", "changed", "action"),
+    ("started", "drop_in_written", "is_settled", "action"),
     [
-        (False, (), "restart"),
-        (True, (), None),
-        (True, (_paths.HAPROXY_HOSTS_MAP,), None),
-        (True, (_paths.HAPROXY_CONFIG,), "reload"),
-        (True, (_paths.HAPROXY_CONFIG, _host_config.DROP_IN), "restart"),
+        (None, 10.0, False, "restart"),
+        (None, 10.0, True, "restart"),
+        (5.0, 10.0, False, "restart"),
+        (5.0, 10.0, True, "restart"),
+        (20.0, 10.0, False, "reload"),
+        (20.0, 10.0, True, None),
     ],
 )
-def test_the_router_is_restarted_only_where_a_reload_is_not_enough(active, changed, action):
-    assert _host_config.router_action(active, changed) == action
+def test_the_router_is_restarted_only_where_a_reload_is_not_enough(started, drop_in_written, is_settled, action):
+    assert _host_config.router_action(started, drop_in_written, is_settled) == action
 
 
 def test_the_masters_socket_is_for_root_alone():

@@ -149,7 +149,7 @@ def test_a_reader_that_goes_away_ends_no_deployment(shop, environment):
         assert process.wait(30) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_cleans_up_and_says_what_is_left(shop, environment, number):
     command = [sys.executable, "-m", "hitless", "deploy", "--json"]
     with subprocess.Popen(command, cwd=shop, env={**environment, "TELL_UNTIL": str(shop / "never")}, stdout=subprocess.PIPE, text=True) as process:

@@ -195,13 +195,13 @@ def _follow(verb: str, project: Project, common: dict[str, Any], options: dict[s
 
 @contextmanager
 def _interruptible(run: Run, view: View) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the run cleanly."""
+    """Let Ctrl-C, SIGTERM and a closed terminal end the run cleanly."""
 
     def handler(_number: int, _frame: FrameType | None) -> None:
         view.stopping()
         run.interrupt()
 
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ import signal
 import stat
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,9 @@ _LONGEST_CONTROL_DIR = 104 - 1 - 10 - 17 - 1
 _CALLBACK = "hitless.paas.events"
 # The list of callbacks must not be empty; this one is there always, and passed over because another one has the terminal.
 _NO_CALLBACK = "minimal"
+# Seconds from an interrupt to the end. Mostly it takes less than one; but a worker that is ended while it passes on
+# a line leaves the lock of the queue taken, and ansible-playbook then waits for that lock for ever.
+_PATIENCE = 3.0
 _ERROR_MARKS = ("[ERROR]:", "ERROR!")
 _STARTED = ("playbook_on_task_start", "runner_on_start")
 
@@ -100,7 +104,7 @@ class Play:
         self._extravars = extravars
         self._queue: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._pid: int | None = None
-        self._stopping = False
+        self._deadline: float | None = None
         self._killing = False
 
     def stream(self) -> Iterator[dict[str, Any]]:
@@ -117,7 +121,7 @@ class Play:
 
     def interrupt(self) -> None:
         """Ask ansible-playbook to end, as Ctrl-C does; before it is up, end it at once."""
-        self._stopping = True
+        self._deadline = time.monotonic() + _PATIENCE
         if self._pid is not None:
             _signal_group(self._pid, signal.SIGINT)
 
@@ -133,7 +137,9 @@ class Play:
                 self._on_keyboard()
 
     def _must_die(self) -> bool:
-        return self._killing or (self._stopping and self._pid is None)
+        if self._killing or self._deadline is None:
+            return self._killing
+        return self._pid is None or time.monotonic() > self._deadline
 
     def _run(self) -> int:
         try:

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from hitless import _picture
@@ -52,13 +53,13 @@ def open_view(verb: str, app: str | None, target: str | None, as_json: bool) -> 
 
 
 def say(lines: Iterable[str], error: bool = False) -> None:
-    """Print lines for people. A reader that has gone, as ``| head`` does, never ends a deployment."""
+    """Print lines. A reader that has gone, as ``| head`` does, or a full disk never ends a deployment."""
     stream = sys.stderr if error else sys.stdout
     try:
         for line in lines:
             stream.write(line.encode(stream.encoding, "backslashreplace").decode(stream.encoding) + "\n")
         stream.flush()
-    except BrokenPipeError:
+    except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -98,7 +99,8 @@ class PlainView:
         self._say([_picture.clean(text)])
 
     def stopping(self) -> None:
-        os.write(2, b"Stopping and cleaning up; Ctrl-C again stops at once\n")
+        with suppress(OSError):  # the terminal may be what has gone
+            os.write(2, b"Stopping and cleaning up; Ctrl-C again stops at once\n")
 
     def close(self) -> None:
         pass

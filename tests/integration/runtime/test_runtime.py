@@ -47,7 +47,8 @@ class App:
     def __init__(self, host, name):
         self.host = host
         self.name = name
-        host.run(f"useradd --system hitless-{name}; mkdir -p /srv/{name}/artifacts /srv/{name}/releases /srv/{name}/shared /var/lib/hitless/{name}/deployments /etc/hitless")
+        folders = f"/srv/{name}/artifacts /srv/{name}/releases /srv/{name}/shared /var/lib/hitless/{name}/deployments /etc/hitless"
+        host.run(f"useradd --system hitless-{name}; mkdir -p {folders}")
 
     def artifact(self, digest, files, folders=()):
         """Freeze an artifact."""
