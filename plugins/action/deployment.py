@@ -38,7 +38,16 @@ def is_dead(controller: dict[str, Any]) -> bool:
         return True
     except PermissionError:
         return False
-    return False
+    return _is_zombie(int(controller["pid"]))
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits for its parent to ask how. Where there is no /proc, nobody can tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def run_process() -> int:

@@ -104,9 +104,9 @@ def fail(record, paths, status, failure):
     exit_code = EXIT_INTERRUPTED if status == "CANCELLED" else failure.get("exit") or EXIT_FAILED
     stays = bool(live) and repair_action(host.standing(record), host.standing(live)) == "finish"
     if stays:
-        reason += " The release before it was stopped by then, so this one goes on serving."
+        reason = reason.rstrip(".") + ". The release before it was stopped by then, so this one goes on serving."
         record["digests"] = {}
-        record["reason"] = reason
+        record.values.update(reason=reason, log_tail=list(failure.get("log_tail") or ())[-50:])
         take_over(record, paths)
         exit_code, hint = EXIT_NEEDS_PERSON, hint or "hitless rollback"
     else:
@@ -115,8 +115,18 @@ def fail(record, paths, status, failure):
         record.save()
         if record["release"] == record.id and os.path.isdir(paths.release(record.id)):
             _remove(paths.release(record.id))
-    tail = list(failure.get("log_tail") or ())[-50:]
-    record.emit("failed", phase=phase, reason=reason, hint=hint, rolled_back=not stays, log_tail=tail, exit=exit_code)
+    tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint)
+
+
+def tell_failed(record, phase, exit_code, rolled_back=True, hint=None):
+    """Emit the last event of a deployment that ended badly."""
+    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"]}
+    record.emit("failed", phase=phase, rolled_back=rolled_back, exit=exit_code, **facts)
+
+
+def tell_ended(record):
+    """Emit the last event of a deployment that ended badly before, for the run that hears of it only now."""
+    tell_failed(record, _last_phase(record), EXIT_INTERRUPTED if record["status"] == "CANCELLED" else EXIT_FAILED)
 
 
 def _last_phase(record):

@@ -173,7 +173,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils._begin import Begin
 from ansible_collections.hitless.paas.plugins.module_utils._env import from_json
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish, push
+from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish, push, tell_ended
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, interrupt_step, step
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
@@ -263,7 +263,8 @@ def _failed(paths, deployment, params):
         return _unchanged()
     record = Record.load(paths, deployment)
     if record["status"] in ("FAILED", "CANCELLED"):
-        return dict(_unchanged(), deployment=record.values)
+        tell_ended(record)
+        return dict(_unchanged(), deployment=record.values, events=record.events)
     if record["status"] not in UNFINISHED:
         raise HitlessError("status_illegal", "Deployment %s is %s already; nothing was changed." % (record.id, record["status"]), "hitless status")
     try:

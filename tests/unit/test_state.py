@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -10,7 +11,8 @@ import sys
 from datetime import datetime
 
 import pytest
-from ansible_collections.hitless.paas.plugins.module_utils._begin import config_digest, env_digest, is_same, releases_on_disk
+from ansible_collections.hitless.paas.plugins.action.deployment import is_dead, machine_id
+from ansible_collections.hitless.paas.plugins.module_utils._begin import check_disk, config_digest, env_digest, is_same, releases_on_disk
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import write_json
 from ansible_collections.hitless.paas.plugins.module_utils._finish import prune
@@ -20,6 +22,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._names import check_n
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record
 from ansible_collections.hitless.paas.plugins.module_utils._repair import Standing, repair_action, strays, take_over
+from ansible_collections.hitless.paas.plugins.module_utils._step_module import host_error
 
 ME = {"id": "laptop/1", "pid": 1}
 
@@ -431,3 +434,33 @@ def test_what_makes_two_deployments_the_same():
     assert not is_same(live, {**digests, "env": env_digest({"A": "2"}, b"k")}, "a")
     assert not is_same(live, {**digests, "config": config_digest({**app, "domains": ["x.example"]})}, "a")
     assert not is_same(None, digests, "a")
+
+
+def test_a_disk_without_room_is_refused(paths):
+    os.makedirs(paths.srv)
+    check_disk(paths, 1)
+    with pytest.raises(HitlessError) as caught:
+        check_disk(paths, 1 << 62)
+    assert caught.value.code == "disk_low"
+    assert "nothing was uploaded" in caught.value.message
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "disk_low"), (errno.EROFS, "host_failed")])
+def test_what_the_host_refuses_is_said_in_a_sentence(number, code):
+    error = host_error(OSError(number, os.strerror(number), "/srv/shop"))
+    assert error.code == code
+    assert "/srv/shop" in error.message
+
+
+def test_a_run_is_dead_when_its_process_of_this_machine_has_ended():
+    run = subprocess.Popen(["sleep", "600"])
+    controller = {"id": machine_id(), "pid": run.pid}
+    assert not is_dead(controller)
+    assert not is_dead({**controller, "id": "another/1"})
+    run.kill()
+    os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)
+    assert is_dead(controller)  # a zombie: nobody asked how it ended
+    run.wait()
+    assert is_dead(controller)
+    assert not is_dead({**controller, "id": "another/1"})
+    assert not is_dead({})
