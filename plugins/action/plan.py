@@ -25,7 +25,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Detect, resolve, show the table."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, options = self.validate_argument_spec(
+        _result, options = self.validate_argument_spec(
             {"settings": {"type": "dict", "required": True}, "distribution": {"type": "str"}, "show": {"type": "bool", "default": True}},
         )
         try:

@@ -78,6 +78,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             host, task, value = _parts(result)
             self._write(self._translator.feed_failed(host, task, value))
 
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """A task succeeded."""
+        self._translator.feed_ok(_parts(result)[2])
+
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """A host could not be reached."""
         host, _task, value = _parts(result)

@@ -98,7 +98,7 @@ def _pump(child, fd, log):
     """Copy the child's output until it has ended, and what then still is in the pipe."""
     gone = None
     while True:
-        readable, _, _ = select.select([fd], [], [], 0.1)
+        readable = select.select([fd], [], [], 0.1)[0]
         data = os.read(fd, _CHUNK) if readable else None
         if data:
             log.feed(data)
@@ -153,4 +153,4 @@ def main(path):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    raise SystemExit(main(sys.argv[1]))

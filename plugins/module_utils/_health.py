@@ -175,7 +175,8 @@ def wait(watch):
         if all(healthy) or any(late) or any(progress.doomed for progress in found.values()):
             return found
         due = [progress.due for replica, progress in found.items() if not is_healthy(progress, watch.checks[replica])]
-        watch.sleep(max(0.01, min(min(due), started + min(health["deadline"] for health in watch.checks.values())) - watch.clock()))
+        deadlines = [started + health["deadline"] for health in watch.checks.values()]
+        watch.sleep(max(0.01, min(due + deadlines) - watch.clock()))
 
 
 def _round(watch, found, now):

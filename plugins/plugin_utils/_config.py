@@ -14,14 +14,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _dotenv, _yaml
 from ansible_collections.hitless.paas.plugins.plugin_utils._yaml import Document, Key, Problem, dotted
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 SCHEMA = Path(__file__).parent / "schema" / "hitless.schema.json"
 NAMES = ("hitless.yml", "hitless.yaml")
@@ -72,7 +72,7 @@ class Settings:
 def load(
     path: str | os.PathLike[str],
     target: str | None = None,
-    env: Mapping[str, str] = os.environ,
+    env: Mapping[str, str] | None = None,
     secrets: Mapping[str, Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> Settings:
@@ -81,7 +81,7 @@ def load(
     Args:
         path: the file, or the folder that holds it.
         target: name of the target; the only one when there is one.
-        env: where ``secrets`` are looked up.
+        env: where ``secrets`` are looked up; this process's environment by default.
         secrets: values that win over ``env`` (of Ansible Vault, decrypted).
         folder: the app's folder, when the file lies elsewhere.
 
@@ -100,7 +100,7 @@ def load(
     problems += found
     _refuse(problems)
     name = _pick_target(data.get("targets"), target, file.name, document)
-    secret_values, missing = _secrets(data.get("secrets", ()), env, secrets or {}, root, document, file.name)
+    secret_values, missing = _secrets(data.get("secrets", ()), os.environ if env is None else env, secrets or {}, root, document, file.name)
     return _settings(data, name, root, dotenv, secret_values, missing, file)
 
 
@@ -221,11 +221,19 @@ def _target_options(provider: Mapping[str, Any]) -> dict[str, Any]:
 def _pattern(validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
     # Python's $ also matches before a last newline; JSON Schema's does not.
     if isinstance(instance, str) and not re.search(re.sub(r"(?<!\\)\$", r"\\Z", pattern), instance):
+        from jsonschema.exceptions import ValidationError
+
         yield ValidationError(f"{instance!r} does not match")
 
 
 @functools.cache
 def _validator() -> Any:
+    try:
+        from jsonschema import Draft202012Validator
+        from jsonschema.validators import extend
+    except ImportError as error:
+        message = "hitless.yml cannot be checked, because Python's jsonschema is missing on this machine; nothing was changed"
+        raise HitlessError("config_invalid", message, hint="pip install jsonschema") from error
     checked = extend(Draft202012Validator, {"pattern": _pattern})  # type: ignore[no-untyped-call]
     return checked(schema())
 
@@ -330,7 +338,7 @@ def _cross_check(data: Mapping[str, Any], document: Document, file: str) -> Iter
             yield from _check_service((*above, "services", name), base, document, file)
     for name, target in data.get("targets", {}).items():
         yield from _check_target(("targets", name), target, document, file)
-    names = [mount for mount in data.get("mounts", {}).values()]
+    names = list(data.get("mounts", {}).values())
     for path, name in data.get("mounts", {}).items():
         if names.count(name) > 1:
             yield _problem(document, file, ("mounts", path), f"shares the name {name} with another mount; allowed: one name a mount")

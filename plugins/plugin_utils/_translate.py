@@ -71,6 +71,7 @@ class Translator:
         self.exit_code = EXIT_FAILED
         self._seq = 0
         self._finished = False
+        self._changed = False
         self._seen: set[tuple[Any, ...]] = set()
         self._phases: dict[str | None, str] = {}
         self._last: list[tuple[dict[str, Any], dict[str, Any]]] = []
@@ -107,6 +108,11 @@ class Translator:
         self._failures.append(failure)
         return []
 
+    def feed_ok(self, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """A task succeeded; whether it changed anything counts for runs that say nothing of themselves at the end."""
+        self._changed = self._changed or bool(result.get("changed"))
+        return []
+
     def feed_unreachable(self, host: str | None, result: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A host could not be reached."""
         self._failures.append(self._unreachable(host, _text(result)))
@@ -118,6 +124,8 @@ class Translator:
         kind = event.get("event")
         if kind == "runner_on_failed" and not data.get("ignore_errors"):
             return self.feed_failed(data.get("host"), str(data.get("task") or ""), data.get("res") or {})
+        if kind == "runner_on_ok":
+            return self.feed_ok(data.get("res") or {})
         if kind == "runner_on_unreachable":
             return self.feed_unreachable(data.get("host"), data.get("res") or {})
         if kind == "verbose":
@@ -167,7 +175,7 @@ class Translator:
             return dict(parse(self._failure(self._any_host(), reason, "run it again with -vvv", EXIT_CONFIG if usage else EXIT_FAILED))), {}
         if said["deploying"]:
             return said["deploying"][0], self._last[0][0]
-        return _merged_deployed(said["deployed"]), {"host": self._only_host()}
+        return _merged_deployed(said["deployed"], self._changed), {"host": self._only_host()}
 
     def _any_host(self) -> str | None:
         """The host whose phase stands for the run's."""
@@ -253,9 +261,9 @@ def _first_line(result: Mapping[str, Any]) -> str:
     return lines[0]
 
 
-def _merged_deployed(every: list[dict[str, Any]]) -> dict[str, Any]:
+def _merged_deployed(every: list[dict[str, Any]], changed: bool) -> dict[str, Any]:
     """One last event of those of several hosts: the slowest host's seconds, the sum of the requests."""
-    merged = dict(every[0] if every else parse({"event": "deployed", "changed": False}))
+    merged = dict(every[0] if every else parse({"event": "deployed", "changed": changed}))
     for other in every[1:]:
         merged["seconds"] = max(merged["seconds"], other["seconds"])
         merged["requests"] = {name: count + other["requests"][name] for name, count in merged["requests"].items()}

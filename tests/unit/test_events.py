@@ -73,6 +73,15 @@ def test_lines_become_numbered_events_without_duplicates():
     assert translator.finish(0) == []
 
 
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_run_that_says_nothing_at_its_end_says_whether_it_changed_anything(changed):
+    translator = Translator()
+    translator.feed_runner({"event": "runner_on_ok", "event_data": {"res": {"changed": changed}}})
+    translator.feed_runner({"event": "runner_on_ok", "event_data": {"res": {"changed": False}}})
+    (last,) = _valid(translator.finish(0))
+    assert (last["event"], last["changed"]) == ("deployed", changed)
+
+
 def test_last_events_of_several_hosts_become_one():
     translator = Translator()
     for host, took in (("h1", 2.5), ("h2", 4.0)):
@@ -156,7 +165,8 @@ PLAY = """
       say: {app: shop, deployment: "20261121080000", result: %s}
 """
 GOOD = json.dumps({"changed": True, "events": [DEPLOYED]})
-BAD = json.dumps({"failed": True, "msg": "{{ hitless_env.TOKEN }} broke", "error": {"code": "x", "message": "{{ hitless_env.TOKEN }} broke", "hint": "h", "details": {}, "exit": 1}})
+BROKE = "{{ hitless_env.TOKEN }} broke"
+BAD = json.dumps({"failed": True, "msg": BROKE, "error": {"code": "x", "message": BROKE, "hint": "h", "details": {}, "exit": 1}})
 
 
 @pytest.fixture

@@ -80,7 +80,9 @@ def test_server_that_was_not_created_yet_is_a_host_without_a_login(folder):
 
 def test_created_server_has_its_login(folder):
     (folder / "hitless" / "shop" / "dev-1").mkdir(parents=True)
-    (folder / "hitless" / "shop" / "dev-1" / "target.json").write_text(json.dumps({"v": 1, "host": "127.0.0.1", "port": 40022, "user": "root", "http_port": 8080, "https_port": 8443}))
+    (folder / "hitless" / "shop" / "dev-1" / "target.json").write_text(
+        json.dumps({"v": 1, "host": "127.0.0.1", "port": 40022, "user": "root", "http_port": 8080, "https_port": 8443})
+    )
     _listed, hosts = _inventory(folder, "-e", "target=dev-1")
     assert (hosts["shop-dev-1"]["ansible_host"], hosts["shop-dev-1"]["ansible_port"]) == ("127.0.0.1", 40022)
     assert "StrictHostKeyChecking=yes" in hosts["shop-dev-1"]["ansible_ssh_common_args"]

@@ -183,7 +183,7 @@ def live(name, state):
 )
 def test_what_makes_a_new_release_sick(sent, errors, states, is_sick):
     names = ["1-%d" % n for n in range(1, len(states) + 1)]
-    assert bool(sick(Counters(sent, 0, 0, 0, errors), [live(*pair) for pair in zip(names, states)], names or ["1-1"])) is is_sick
+    assert bool(sick(Counters(sent, 0, 0, 0, errors), [live(*pair) for pair in zip(names, states, strict=True)], names or ["1-1"])) is is_sick
 
 
 def test_a_router_that_began_anew_counts_from_zero():

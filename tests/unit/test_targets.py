@@ -8,7 +8,16 @@ import shlex
 import pytest
 from ansible_collections.hitless.paas.plugins.plugin_utils import _targets
 
-TARGET = {"v": 1, "provider": "docker", "host": "127.0.0.1", "port": 2222, "user": "root", "http_port": 8080, "https_port": 8443, "container": "hitless-shop-dev"}
+TARGET = {
+    "v": 1,
+    "provider": "docker",
+    "host": "127.0.0.1",
+    "port": 2222,
+    "user": "root",
+    "http_port": 8080,
+    "https_port": 8443,
+    "container": "hitless-shop-dev",
+}
 
 
 def save(home, content):

@@ -77,6 +77,17 @@ def test_a_phase_ends_when_it_has_ended_on_all_hosts():
     assert _text(*events, _phase("build", "failed", 3.0, "b"))[1].startswith("  ✗ build")
 
 
+def test_between_phases_the_task_is_shown_that_goes_on():
+    picture = _picture_of(_phase("lock", "done", 0.1), after=2.0)
+    picture.doing = "Prepare the host"
+    assert _picture.plain(picture.rows(80))[2:] == ["  ⠋ Prepare the host · 2.0 s"]
+
+
+@pytest.mark.parametrize(("last", "mark"), [(("deployed", {**DEPLOYED, "changed": False}), "✓"), (("failed", FAILED), "✗")])
+def test_no_phase_goes_on_after_the_end(last, mark):
+    assert _text(_phase("lock", "running"), last, after=9.0)[1] == f"  {mark} lock            0.0 s"
+
+
 def test_the_last_lines_of_a_build_are_shown_while_it_goes_on():
     logs = [("log", {"stream": "build", "line": f"line {number}"}) for number in range(20)]
     shown = _text(_phase("build", "running"), *logs)
@@ -106,17 +117,21 @@ def test_success_ends_with_where_it_is_and_what_was_counted():
 )
 def test_each_verb_says_what_it_did(verb, changed, said):
     body = {"status": None, "url": None, "release": None, "seconds": 0.0, "requests": {}, "changed": changed}
-    assert _text(("deployed", body), verb=verb, after=3.0)[-1] == said
+    clock = Clock()
+    picture = _picture.Picture(verb, "shop", "prod", clock)
+    clock.now += 3.0
+    picture.take(make("deployed", "prod", "shop", **body))
+    clock.now += 9.0
+    assert _picture.plain(picture.rows(80))[-1] == said
 
 
-def test_failure_ends_with_the_log_the_reason_the_hint_and_what_serves():
+def test_failure_ends_with_the_log_the_reason_and_the_hint():
     picture = _picture_of(("failed", {**FAILED, "deployment": "20261121080000"}))
     assert _picture.plain(picture.rows(34))[2:] == [
         "  │ boom",
         "✗ Failed in health: web did not",
         "  become healthy",
         "  hint: hitless logs",
-        "  What served before still serves.",
     ]
 
 

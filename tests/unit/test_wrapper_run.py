@@ -107,10 +107,9 @@ def test_a_step_says_the_exit_code(hitless, code):
 
 def test_a_failure_is_a_sentence_and_a_hint(hitless):
     done = hitless("rollback", "--to", "1")
-    assert done.stdout.rstrip().splitlines()[-3:] == [
+    assert done.stdout.rstrip().splitlines()[-2:] == [
         "✗ Failed in start: it broke, nothing was changed",
         "  hint: do this",
-        "  What served before still serves.",
     ]
     assert "Traceback" not in done.stdout + done.stderr
 

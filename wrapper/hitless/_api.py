@@ -26,13 +26,16 @@ READERS = ("status", "ps", "events", "logs")
 _NEED_A_SERVER = (*READERS, "configure", "push", "rollback", "cancel")
 
 
-def prepare(verb: str, project: Project, passthrough: Callable[[str], None] | None = None, **options: Any) -> Run:
+def prepare(
+    verb: str, project: Project, passthrough: Callable[[str], None] | None = None, progress: Callable[[str], None] | None = None, **options: Any
+) -> Run:
     """The run of a verb; ``deploy`` to a local server that does not exist yet becomes ``up``.
 
     Args:
         verb: ``deploy``, ``rollback``, ...
         project: the app and its target.
         passthrough: gets every line that Ansible shows.
+        progress: gets the name of each task as it begins.
         options: become the variables ``hitless_<name>`` of the run; None and False are left out.
 
     Raises:
@@ -45,7 +48,7 @@ def prepare(verb: str, project: Project, passthrough: Callable[[str], None] | No
     if verb in READERS:
         options["what"] = verb
     extravars = {f"hitless_{name}": value for name, value in options.items() if value is not None and value is not False}
-    return Run("info" if verb in READERS else starting_verb(verb, project), project, extravars, passthrough)
+    return Run("info" if verb in READERS else starting_verb(verb, project), project, extravars, passthrough, progress)
 
 
 def starting_verb(verb: str, project: Project) -> str:

@@ -182,7 +182,9 @@ def _answer(verb: str, project: Project, common: dict[str, Any], events: Iterabl
 
 def _follow(verb: str, project: Project, common: dict[str, Any], options: dict[str, Any]) -> int:
     """Run a verb and show its events."""
-    run = _api.prepare(verb, project, (lambda text: view.line(text)) if common["verbose"] else None, **options)
+    view: View
+    passthrough = (lambda text: view.line(text)) if common["verbose"] else None
+    run = _api.prepare(verb, project, passthrough, lambda task: view.doing(task), **options)
     view = open_view(verb, project.app, project.target, common["as_json"])
     try:
         with _interruptible(run, view):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hitless._errors import EXIT_FAILED, EXIT_INTERRUPTED
+from hitless._errors import EXIT_INTERRUPTED
 from hitless._events import Deployed, Deploying, Drain, Event, Failed, Health, Log, Phase, Switch, Warning
 
 LOG_LINES = 8
@@ -97,6 +97,7 @@ class Picture:
         self.app = app
         self.target = target
         self.deployment: str | None = None
+        self.doing = ""
         self.stopping = False
         self._clock = clock
         self._began = clock()
@@ -105,6 +106,7 @@ class Picture:
         self._health: dict[str, Health] = {}
         self._warnings: list[Warning] = []
         self._last: Event | None = None
+        self._ended: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -130,12 +132,16 @@ class Picture:
             self._warnings.append(event)
         elif isinstance(event, Deployed | Failed | Deploying):
             self._last = event
+            self._ended = self._clock()
 
     def _take_phase(self, event: Phase) -> None:
         step = self._steps.setdefault(event.name, Step(event.name, self._clock()))
         step.hosts[event.host] = (event.state, event.seconds)
         if event.state == "running":
             self._logs.clear()
+
+    def _now(self) -> float:
+        return self._clock() if self._ended is None else self._ended
 
     def _detail(self, phase: str, text: str) -> None:
         if phase in self._steps:
@@ -145,20 +151,32 @@ class Picture:
         """All of it, no row wider than ``width`` columns where the terminal cuts it."""
         rows = [self._header(), *(self._step_row(step) for step in list(self._steps.values()))]
         if not self.ended:
+            rows += self._between()
             rows += [[("  │ ", "dim"), (clean(line), "dim")] for line in list(self._logs)]
             if self.stopping:
                 rows.append([("  Stopping and cleaning up; Ctrl-C again stops at once", "yellow")])
         for warning in list(self._warnings):
             rows += _note("!", "yellow", clean(warning.message), warning.hint, width)
-        return rows + summary(self.verb, self._last, self.app, self.target, self._clock() - self._began, width)
+        return rows + summary(self.verb, self._last, self.app, self.target, self._now() - self._began, width)
 
     def _header(self) -> Row:
         row = [(f"{self.app or ''}", "bold"), (" → ", "dim"), (f"{self.target or ''}", "bold")]
         return [*row, (f" · {self.verb} {self.deployment or ''}".rstrip(), "dim")]
 
-    def _step_row(self, step: Step) -> Row:
+    def _between(self) -> list[Row]:
+        """What goes on while no phase does: servers are made and prepared without phases."""
+        if any(step.state == "running" for step in list(self._steps.values())):
+            return []
         now = self._clock()
+        return [
+            [(f"  {_SPINNER[int(now * 10) % len(_SPINNER)]} ", "cyan"), (clean(self.doing) or "Starting", "dim"), (f" · {seconds(now - self._began)}", "dim")]
+        ]
+
+    def _step_row(self, step: Step) -> Row:
+        now = self._now()
         state = step.state
+        if self.ended and state == "running":
+            state = "failed" if isinstance(self._last, Failed) else "done"
         mark, style = _MARKS.get(state, (_SPINNER[int(now * 10) % len(_SPINNER)], "cyan"))
         took = "skipped" if state == "skipped" else seconds(step.took(now))
         done = sum(one != "running" for one, _seconds in step.hosts.values())
@@ -187,7 +205,8 @@ def summary(verb: str, event: Event | None, app: str | None, target: str | None,
 def _deployed(verb: str, event: Deployed, app: str | None, target: str | None, elapsed: float) -> Iterable[Row]:
     names = {"app": app, "target": target}
     if event.changed:
-        said = f"{_DONE.get(verb, 'Deployed {app} to {target}').format(**names)} in {seconds(event.seconds or elapsed)}"
+        took = event.seconds or elapsed
+        said = _DONE.get(verb, "Deployed {app} to {target}").format(**names) + (f" in {seconds(took)}" if took >= 0.05 else "")
     else:
         said = _UNCHANGED.get(verb, "Nothing to do: {app} on {target} is up to date").format(**names)
     yield [("✓ ", "green"), (said, "bold")]
@@ -205,8 +224,6 @@ def _failed(event: Failed, width: int) -> Iterable[Row]:
     yield from ([("  │ ", "dim"), (clean(line), "")] for line in tail)
     where = f"Failed in {event.phase}: " if event.phase and event.exit != EXIT_INTERRUPTED else ""
     yield from _note("✗", "red", where + event.reason, event.hint, width)
-    if event.rolled_back and event.exit == EXIT_FAILED and event.deployment:
-        yield [("  What served before still serves.", "")]
 
 
 def _note(mark: str, style: str, text: str, hint: str | None, width: int) -> list[Row]:

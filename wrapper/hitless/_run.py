@@ -241,7 +241,10 @@ def interrupted(seen: Seen, cleaned: bool | None) -> dict[str, Any]:
         left, hint = "the switch had begun and could not be cleaned up, so the new version may be serving already", "hitless status"
     else:
         left, hint = "what served before still serves; what the deployment began is cleaned up by the next one", "hitless deploy"
-    return {**_error(f"Interrupted{where}: {left}.", hint, EXIT_INTERRUPTED), "details": {"rolled_back": cleaned is not False or not seen.switched}}
+    return {
+        **_error(f"Interrupted{where}: {left}.", hint, EXIT_INTERRUPTED),
+        "details": {"phase": seen.phase, "rolled_back": cleaned is not False or not seen.switched},
+    }
 
 
 def _error(message: str, hint: str | None, exit_code: int) -> dict[str, Any]:
@@ -256,16 +259,25 @@ class Run:
         project: the app and its target.
         extravars: docs/architecture.md, Variables of a run.
         passthrough: gets every line that Ansible shows.
+        progress: gets the name of each task as it begins.
 
     Attributes:
         exit_code: the exit code of the CLI, once ``events`` has ended.
     """
 
-    def __init__(self, verb: str, project: Project, extravars: Mapping[str, Any], passthrough: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        verb: str,
+        project: Project,
+        extravars: Mapping[str, Any],
+        passthrough: Callable[[str], None] | None = None,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
         self.project = project
         self.verb = verb
         self.exit_code = EXIT_FAILED
         self._passthrough = passthrough
+        self._progress = progress
         self._seen = Seen()
         self._interrupts = 0
         self._keyboard = False
@@ -310,6 +322,8 @@ class Run:
             self._seen.take_runner(item)
             if self._passthrough:
                 self._show(item)
+            if self._progress and item.get("event") == "playbook_on_task_start":
+                self._progress(str(item["event_data"].get("task") or ""))
             if self._interrupts and item.get("event") != "verbose":
                 continue  # what a task says while it is being ended is no news
             for raw in translator.feed_runner(item):

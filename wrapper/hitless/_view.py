@@ -34,6 +34,9 @@ class View(Protocol):
     def line(self, text: str) -> None:
         """Show a line that Ansible printed."""
 
+    def doing(self, task: str) -> None:
+        """Take the name of the task that has begun."""
+
     def stopping(self) -> None:
         """Say that the run is being ended; safe in a signal handler."""
 
@@ -72,6 +75,9 @@ class JsonView:
     def line(self, text: str) -> None:
         say([_picture.clean(text)], error=True)
 
+    def doing(self, task: str) -> None:
+        pass
+
     def stopping(self) -> None:
         pass
 
@@ -97,6 +103,9 @@ class PlainView:
 
     def line(self, text: str) -> None:
         self._say([_picture.clean(text)])
+
+    def doing(self, task: str) -> None:
+        pass  # what matters comes as an event
 
     def stopping(self) -> None:
         with suppress(OSError):  # the terminal may be what has gone
@@ -139,6 +148,9 @@ class LiveView:
 
     def line(self, text: str) -> None:
         self._console.print(_picture.clean(text), style="dim")
+
+    def doing(self, task: str) -> None:
+        self._picture.doing = task
 
     def stopping(self) -> None:
         self._picture.stopping = True

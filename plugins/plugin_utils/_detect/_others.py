@@ -55,7 +55,7 @@ def _env(plan: Plan, variables: Any) -> None:
 
 def _captain(files: Files, plan: Plan, distribution: str) -> None:
     template = str(files.json("captain-definition").get("templateId") or "")
-    name, _, version = template.partition("/")
+    name, _slash, version = template.partition("/")
     language = {"python-django": "python", "ruby-rack": "ruby"}.get(name, _LANGUAGES.get(name, name))
     if version and language == plan.language:
         set_version(plan, language, (version, "captain-definition"), distribution)

@@ -133,7 +133,7 @@ def manager(files: Files) -> tuple[str, str] | None:
     locks = [(lock, name) for lock, name in (("uv.lock", "uv"), ("poetry.lock", "poetry"), ("pdm.lock", "pdm"), ("Pipfile.lock", "pipenv")) if files.has(lock)]
     if len(locks) > 1:
         raise unreadable(
-            " and ".join(lock for lock, _ in locks), "they are lockfiles of different package managers, and only one can install the app; remove the others"
+            " and ".join(lock for lock, _by in locks), "they are lockfiles of different package managers, and only one can install the app; remove the others"
         )
     if locks:
         return locks[0][1], locks[0][0]
@@ -163,7 +163,7 @@ def _install(files: Files, plan: Plan) -> None:
     plan.install = steps(_VENV, *commands[plan.package_manager](files, decider))
     locks = {"uv": "uv.lock", "poetry": "poetry.lock", "pdm": "pdm.lock", "pipenv": "Pipfile.lock"}
     named = [locks.get(plan.package_manager, ""), decider, "Pipfile" if plan.package_manager == "pipenv" else "pyproject.toml"]
-    included = [path for path in files.glob("requirements*.txt", "requirements/*.txt")] if plan.package_manager == "pip" else []
+    included = list(files.glob("requirements*.txt", "requirements/*.txt")) if plan.package_manager == "pip" else []
     plan.lockfiles = [path for path in dict.fromkeys([*named, *included]) if files.has(path)]
     if files.has("src/__init__.py") is False and any(path.startswith("src/") and path.endswith(".py") for path in files.paths):
         plan.env["PYTHONPATH"] = "/app/src:/app"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 
 import pytest
 
@@ -114,6 +115,24 @@ def test_a_second_run_changes_nothing_and_a_cut_one_is_finished(app):
     third = app.release(artifact, {"web": service(replicas=2)}, "20261121100000")
     assert (first["changed"], second["changed"], third["changed"]) == (True, True, False)
     assert first["replicas"] == second["replicas"] == third["replicas"]
+
+
+def test_what_a_cut_left_is_listed_and_removed(app):
+    artifact = app.artifact("aaaaaaaa", {"app.py": _SERVER + _SERVE})
+    done = app.release(artifact, {"web": service(replicas=2)})
+    lost = done["replicas"]["web"][0]["unit"]
+    app.host.run(f"rm /etc/systemd/system/{lost} /etc/systemd/system/multi-user.target.wants/{lost}; systemctl daemon-reload")
+    script = f"""
+        from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
+        run = runtime("systemd")
+        found = run.list("{app.name}")
+        print(len(found), sorted(state.state for state in run.inspect(found).values()))
+        run.remove(found)
+        run.remove(found)
+        print(run.list("{app.name}"))
+    """
+    assert app.host.run("cd /opt/hitless && python3 -", stdin=textwrap.dedent(script)) == "2 ['running', 'running']\n[]\n"
+    assert app.units() == []
 
 
 def test_env_reaches_the_app_byte_for_byte_and_no_secret_is_seen(app):

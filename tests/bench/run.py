@@ -1,0 +1,304 @@
+# Copyright: (c) 2026, The hitless maintainers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measure the product on a server of its own, beside what it is compared to, and print tables. Nothing is left behind.
+
+python tests/bench/run.py [switches] [warm] [small] [--runs 5] [--switches 20]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT / "wrapper"), str(ROOT / "tests")]
+
+from loadgen import Load  # noqa: E402
+
+from hitless import _run  # noqa: E402
+
+APP = "bench"
+console = Console(width=None if sys.stdout.isatty() else 140)
+
+
+@dataclass
+class Run:
+    """One run of the CLI: wall seconds, and its events with the moment at which each was received."""
+
+    seconds: float
+    events: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def phases(self) -> dict[str, float]:
+        """Seconds by phase, as the run itself says."""
+        return {event["name"]: event["seconds"] for _at, event in self.events if event["event"] == "phase" and event["state"] == "done"}
+
+
+class Bench:
+    """An app in a folder of its own, and a server that the product made for it."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "app"
+        self._count = 0
+        self.environ = os.environ | {
+            "XDG_STATE_HOME": str(home / "state"),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "wrapper"), str(ROOT / "build")]),
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build"),
+        }
+        shutil.copytree(HERE / "app", self.folder)
+        self.configure()
+
+    def configure(self, **more: Any) -> None:
+        """Write the app's hitless.yml."""
+        config = {"app": APP, "targets": {"prod": {"provider": "docker"}}, **more}
+        (self.folder / "hitless.yml").write_text(json.dumps(config), encoding="utf-8")
+
+    def change(self) -> None:
+        """A change of one line."""
+        self._count += 1
+        (self.folder / "VERSION").write_text(f"{time.time():.6f}.{self._count}\n", encoding="utf-8")
+
+    def hitless(self, *words: str) -> Run:
+        """Run the CLI; ends the whole when it fails."""
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "hitless", *words, "--json"]
+        with subprocess.Popen(command, cwd=self.folder, env=self.environ, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            events = [(time.time(), json.loads(line)) for line in process.stdout]
+        if process.returncode != 0:
+            sys.exit(f"hitless {' '.join(words)} failed: {events[-1:]}")
+        return Run(time.perf_counter() - began, events)
+
+    def deploy(self) -> Run:
+        """A warm deploy of a change of one line."""
+        self.change()
+        return self.hitless("deploy")
+
+    @property
+    def target(self) -> dict[str, Any]:
+        """What ``create`` wrote about the server."""
+        return json.loads(next((Path(self.environ["XDG_STATE_HOME"]) / "hitless").glob("*/*/target.json")).read_text(encoding="utf-8"))
+
+    def inside(self, *words: str, text: str = "") -> str:
+        """Run a command in the server, past ssh."""
+        command = ["docker", "exec", "-i", self.target["container"], *words]
+        return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout
+
+    def boot(self, port: int) -> float:
+        """Seconds that the app took from its process's start until it listened."""
+        code = "import urllib.request as u; print(u.urlopen(%r).read().decode())" % f"http://127.0.0.1:{port}/boot"
+        return float(self.inside("python3", "-c", code))
+
+    def ansible(self) -> dict[str, str]:
+        """The environment in which the product runs Ansible, with the same shared ssh connections."""
+        return self.environ | _run.environment(self.environ, _run.control_dir(self.environ))
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Wall seconds of ``work``."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def table(title: str, columns: list[str], rows: list[list[str]], caption: str = "") -> None:
+    """Print a table; every column but the first holds numbers."""
+    drawn = Table(title=title, title_justify="left", caption=caption or None, caption_justify="left")
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        drawn.add_row(*row)
+    console.print(drawn)
+    console.print()
+
+
+def median(values: list[float]) -> float:
+    """The median; 0 of nothing."""
+    return statistics.median(values) if values else 0.0
+
+
+def switches(bench: Bench, options: argparse.Namespace) -> None:
+    """Failed requests through deploys and rollbacks."""
+    load = Load(("127.0.0.1", bench.target["http_port"]), host="localhost", clients=200)
+    with load.running(delay=0.02) as results:
+        for index in range(options.switches):
+            if index % 2:
+                bench.hitless("rollback")
+            else:
+                bench.deploy()
+    failures = ", ".join(f"{kind}: {count}" for kind, count in results.failures.items()) or "none"
+    row = [str(options.switches), str(results.sent), str(results.failed), failures]
+    row += [f"{results.percentile(percent) * 1000:.0f} ms" for percent in (50, 99, 100)]
+    table(
+        "Requests through switches",
+        ["switches", "requests", "failed (goal 0)", "by kind", "p50", "p99", "max"],
+        [row],
+        f"Deploys and rollbacks in turn; 200 keep-alive clients, 20 ms one way; {len(results.versions)} versions served in {results.seconds:.0f} s.",
+    )
+
+
+def by_hand(bench: Bench, release: int) -> float:
+    """Wall seconds of the script written by hand, over an ssh connection shared as ansible's is."""
+    target = bench.target
+    state = Path(bench.environ["XDG_STATE_HOME"], "hitless", APP, "prod")
+    ssh = ["ssh", "-p", str(target["port"]), "-i", str(state / "id_ed25519"), "-o", f"UserKnownHostsFile={state / 'known_hosts'}"]
+    ssh += ["-o", "ControlMaster=auto", "-o", "ControlPersist=60s", "-o", f"ControlPath={bench.folder.parent}/%C", f"{target['user']}@{target['host']}"]
+    return timed(lambda: subprocess.run([HERE / "by_hand.sh", bench.folder, f"r{release}", *ssh], check=True))
+
+
+_BACKEND = """
+backend by-hand
+    option httpchk GET /
+    server a 127.0.0.1:19101 weight 100
+    server b 127.0.0.1:19102 weight 100
+"""
+
+
+def prepare_by_hand(bench: Bench) -> None:
+    """A backend of its own, so that neither way of deploying meets the other's servers."""
+    bench.inside(
+        "sh", "-c", "mkdir -p /srv/by-hand/releases /srv/by-hand/source; cat > /etc/haproxy/hitless/apps/by-hand.cfg; systemctl reload haproxy", text=_BACKEND
+    )
+
+
+def warm(bench: Bench, options: argparse.Namespace) -> None:
+    """A warm deploy of a change of one line beside the script written by hand."""
+    prepare_by_hand(bench)
+    ours: list[float] = []
+    theirs: list[float] = []
+    boots: list[float] = []
+    phases: dict[str, list[float]] = defaultdict(list)
+    for index in range(options.runs + 1):
+        run = bench.deploy()
+        hand = by_hand(bench, index)
+        if index == 0:
+            continue  # the first one of each opens the ssh connection
+        boot = bench.boot(19101 if index % 2 == 0 else 19102)
+        build = sum(run.phases.get(name, 0.0) for name in ("install", "build"))
+        ours.append(run.seconds - build - boot)
+        theirs.append(hand - boot)
+        boots.append(boot)
+        for name, seconds in run.phases.items():
+            phases[name].append(seconds)
+    told = sum(median(values) for values in phases.values())
+    rows = [[name, f"{median(values):.2f} s", ""] for name, values in phases.items()]
+    rows.append(["all else (Python, Ansible, ssh, what lies between)", f"{median(ours) + median(boots) - told:.2f} s", ""])
+    rows.append(["all, without the app's boot", f"{median(ours):.2f} s", f"{median(theirs):.2f} s"])
+    rows.append(["ratio (goal 2.0)", f"{median(ours) / median(theirs):.1f}", "1"])
+    table(
+        "Warm deploy of a change of one line",
+        ["phase", "hitless", "by hand"],
+        rows,
+        f"Medians of {len(ours)} runs, in turn. The app's boot ({median(boots):.2f} s until it listens) is in health and left out of both sums.",
+    )
+
+
+def small(bench: Bench, options: argparse.Namespace) -> None:
+    """What should take next to no time, and how much of Ansible a deploy needs."""
+    bench.deploy()
+    nothing, ping, helped, back = [], [], [], []
+    folder = bench.folder
+    ansible = [str(Path(sys.executable).parent / "ansible"), "-i", str(folder / "hitless.yml"), "all", "-m", "ping"]
+    for index in range(options.runs + 1):
+        seconds = [
+            bench.hitless("deploy").seconds,
+            timed(lambda: subprocess.run(ansible, cwd=folder, env=bench.ansible(), check=True, stdout=subprocess.DEVNULL)),
+            timed(lambda: subprocess.run([sys.executable, "-m", "hitless", "--help"], env=bench.environ, check=True, stdout=subprocess.DEVNULL)),
+        ]
+        if index:
+            for values, value in zip((nothing, ping, helped), seconds, strict=True):
+                values.append(value)
+    for _ in range(options.runs):
+        run = bench.hitless("rollback")
+        back.append((run.seconds, run.phases.get("start", 0.0) + run.phases.get("health", 0.0)))
+    wall, boot = (median([pair[part] for pair in back]) for part in (0, 1))
+    rows = [
+        ["deploy with nothing to do", f"{median(nothing):.2f} s", ""],
+        ["ansible -m ping", f"{median(ping):.2f} s", ""],
+        ["  ratio", f"{median(nothing) / median(ping):.2f}", "1.5"],
+        ["hitless --help", f"{median(helped) * 1000:.0f} ms", "150 ms"],
+        ["rollback", f"{wall:.2f} s", ""],
+        ["  without starting the app and waiting for its health", f"{wall - boot:.2f} s", "2 s"],
+    ]
+    rows += delays(bench) + tasks(bench)
+    table("Small things", ["what", "measured", "goal"], rows, f"Medians of {options.runs} runs, in turn.")
+
+
+def delays(bench: Bench) -> list[list[str]]:
+    """From a line that the build prints to its event."""
+    bench.configure(build={"build": "for i in $(seq 30); do date +%s.%N; sleep 0.1; done"})
+    run = bench.deploy()
+    bench.configure()
+    found = [at - float(event["line"]) for at, event in run.events if event["event"] == "log" and event["line"].replace(".", "", 1).isdigit()]
+    return [
+        ["a line of the build until its event, median", f"{median(found):.2f} s", ""],
+        ["  slowest of %d" % len(found), f"{max(found, default=0):.2f} s", "1 s"],
+    ]
+
+
+def tasks(bench: Bench) -> list[list[str]]:
+    """What Ansible itself says that it ran on the host."""
+    bench.change()
+    command = [sys.executable, "-m", "hitless", "deploy", "--verbose"]
+    done = subprocess.run(command, cwd=bench.folder, env=bench.environ | {"ANSIBLE_VERBOSITY": "3"}, check=True, capture_output=True, text=True)
+    lines = (done.stdout + done.stderr).splitlines()
+    return [
+        ["modules run on the host by a warm deploy", str(sum("Using module file" in line for line in lines)), "about 6"],
+        ["  commands over ssh", str(sum("SSH: EXEC" in line for line in lines)), ""],
+    ]
+
+
+TABLES: dict[str, Callable[[Bench, argparse.Namespace], None]] = {"switches": switches, "warm": warm, "small": small}
+
+
+@contextlib.contextmanager
+def bench_host() -> Iterator[Bench]:
+    """The app deployed once to a server of its own, and all of it removed at the end."""
+    home = Path(tempfile.mkdtemp(prefix="hitless-bench-"))
+    try:
+        bench = Bench(home)
+        try:
+            bench.hitless("up")
+            yield bench
+        finally:
+            subprocess.run([sys.executable, "-m", "hitless", "destroy", "--yes"], cwd=bench.folder, env=bench.environ, check=False, stdout=subprocess.DEVNULL)
+    finally:
+        shutil.rmtree(home)
+
+
+def main() -> None:
+    """Make a server, print the tables asked for, remove the server."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("tables", nargs="*", metavar="table", help=f"{', '.join(TABLES)}; all by default")
+    parser.add_argument("--runs", type=int, default=5, help="runs of which the median is taken")
+    parser.add_argument("--switches", type=int, default=20, help="deploys and rollbacks under load")
+    options = parser.parse_args()
+    if unknown := set(options.tables) - set(TABLES):
+        parser.error(f"no such table: {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that it too removes the server
+    with bench_host() as bench:
+        for name in options.tables or TABLES:
+            TABLES[name](bench, options)
+
+
+if __name__ == "__main__":
+    main()
