@@ -8,11 +8,13 @@ from __future__ import annotations
 import getpass
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
+from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
 from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source, inspect
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
@@ -30,7 +32,22 @@ def is_dead(controller: dict[str, Any]) -> bool:
     """Whether the run that ``controller`` names was one of this machine and has ended."""
     if controller.get("id") != machine_id() or not controller.get("pid"):
         return False
-    return not Path(f"/proc/{int(controller['pid'])}").exists()
+    try:
+        os.kill(int(controller["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _is_zombie(int(controller["pid"]))
+
+
+def _is_zombie(pid: int) -> bool:
+    """Whether a process has ended and only waits for its parent to ask how. Where there is no /proc, nobody can tell."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] == "Z"
 
 
 def run_process() -> int:
@@ -56,17 +73,21 @@ class ActionModule(StepAction):
         return {**result, "plan": known["plan"], "source": known["source"]} if known else result
 
     def _known(self) -> dict[str, Any]:
-        """The plan and the source of the settings' folder."""
+        """The plan and the source of the settings' folder, and how long it took to know them."""
         settings = self._task.args.get("settings")
         if not isinstance(settings, dict):
             raise HitlessError("usage", "settings are needed to begin a deployment; nothing was changed.", "Give settings: {{ hitless_settings }}")
+        started, began = now(), time.monotonic()
         source = inspect(settings["source"])
         for warning in source.warnings:
             self.emit("warning", message=warning, hint=None)
         plan = plan_app(settings, FolderTree(Path(settings["source"]), source.files)).as_dict()
         for warning in plan["warnings"]:
             self.emit("warning", message=warning, hint=None)
-        return {"plan": resolve(settings, plan), "source": _facts(source)}
+        app = resolve(settings, plan)
+        seconds = round(time.monotonic() - began, 3)
+        planned = {"name": "plan", "state": "done", "started": started, "finished": now(), "seconds": seconds}
+        return {"plan": app, "source": _facts(source), "planned": planned}
 
 
 def _facts(source: Source) -> dict[str, Any]:

@@ -14,16 +14,17 @@ import pwd
 import secrets
 import shutil
 import subprocess
+import time
 from datetime import datetime, timezone
 
 from ansible_collections.hitless.paas.plugins.module_utils._build_plan import artifact_digest
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_atomic
 from ansible_collections.hitless.paas.plugins.module_utils._history import rollback_target, running
-from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, step
+from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, step
 from ansible_collections.hitless.paas.plugins.module_utils._names import new_deployment_id
 from ansible_collections.hitless.paas.plugins.module_utils._paths import MARKER_CONFIGURED, app_user
-from ansible_collections.hitless.paas.plugins.module_utils._record import Record
+from ansible_collections.hitless.paas.plugins.module_utils._record import Record, now
 from ansible_collections.hitless.paas.plugins.module_utils._release_folder import ReleaseFolder
 from ansible_collections.hitless.paas.plugins.module_utils._repair import Host, repair
 
@@ -40,8 +41,8 @@ def canonical(value):
 
 
 def config_digest(app):
-    """The digest (sha256, hex) of the part of a resolved app that matters at run time."""
-    parts = {name: app.get(name) for name in ("services", "mounts", "domains", "env", "runtime", "router")}
+    """The digest (sha256, hex) of the part of a resolved app that matters after its build."""
+    parts = {name: app.get(name) for name in ("services", "hooks", "mounts", "domains", "env", "runtime", "router")}
     return hashlib.sha256(canonical(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -66,12 +67,13 @@ def check_configured():
         raise HitlessError("not_configured", "This host was not configured yet (no %s); nothing was changed." % MARKER_CONFIGURED, "hitless configure")
 
 
-def check_disk(path, needed):
-    """HitlessError ``disk_low`` unless ``path`` has ``needed`` free bytes."""
-    free = shutil.disk_usage(path).free
-    if free < needed:
-        message = "The disk of %s has %d MB free and this deployment needs %d MB; nothing was uploaded." % (path, free >> 20, needed >> 20)
-        raise HitlessError("disk_low", message, "Free some space, or lower keep_releases and deploy again.")
+def check_disk(paths, needed):
+    """HitlessError ``disk_low`` unless every disk that the app is on has ``needed`` free bytes."""
+    for path in (paths.srv, paths.state):
+        free = shutil.disk_usage(path).free
+        if free < needed:
+            message = "The disk of %s has %d MB free and this deployment needs %d MB; nothing was uploaded." % (path, free >> 20, needed >> 20)
+            raise HitlessError("disk_low", message, "Free some space, or lower keep_releases and deploy again.")
 
 
 def host_key():
@@ -84,27 +86,37 @@ def host_key():
         return host_key()
 
 
+def make_user(user, home):
+    """Make the system user of an app; True when it had to be made."""
+    if _has_user(user):
+        return False
+    command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", home, "--shell", "/usr/sbin/nologin", user]
+    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", errors="replace")
+    # Two first deployments at once: one makes the user, the other finds it.
+    if done.returncode and not _has_user(user):
+        raise HitlessError("host_failed", "The user %s could not be made: %s; nothing was changed." % (user, done.stderr.strip()), "hitless deploy")
+    return True
+
+
+def _has_user(user):
+    try:
+        return bool(pwd.getpwnam(user))
+    except KeyError:
+        return False
+
+
 def make_app(paths):
     """Make the app's system user and folders; True when something was made."""
-    user = app_user(paths.app)
-    made = False
-    try:
-        pwd.getpwnam(user)
-    except KeyError:
-        command = ["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", paths.cache + "/home", "--shell", "/usr/sbin/nologin", user]
-        subprocess.run(command, check=True, capture_output=True)
-        made = True
-    group = grp.getgrnam(user).gr_gid
-    folders = [(paths.etc, 0o700), (paths.srv, 0o755), (paths.releases, 0o755), (paths.artifacts, 0o755), (paths.cache, 0o755), (paths.shared, 0o755)]
+    made = make_user(app_user(paths.app), paths.cache + "/home")
+    folders = [(paths.etc, 0o700), (paths.srv, 0o750), (paths.releases, 0o755), (paths.artifacts, 0o755), (paths.cache, 0o755), (paths.shared, 0o755)]
     folders += [(paths.state, 0o700), (paths.deployments, 0o700), (paths.staged, 0o700), (paths.logs, 0o750)]
     for folder, mode in folders:
         if not os.path.isdir(folder):
-            os.makedirs(folder)
+            os.makedirs(folder, exist_ok=True)
             os.chmod(folder, mode)
             made = True
     # Only root and the app may look into what the app is made of.
-    os.chown(paths.srv, 0, group)
-    os.chmod(paths.srv, 0o750)
+    os.chown(paths.srv, 0, grp.getgrnam(app_user(paths.app)).gr_gid)
     return made
 
 
@@ -112,9 +124,13 @@ def releases_on_disk(paths):
     """{release id: artifact digest} of the releases that are whole on this host."""
     found = {}
     for release in sorted(os.listdir(paths.releases) if os.path.isdir(paths.releases) else ()):
-        facts = read_json(os.path.join(paths.release(release), "release.json"))
-        if facts and os.path.isdir(paths.artifact(facts["artifact"])):
-            found[release] = facts["artifact"]
+        try:
+            artifact = read_json(os.path.join(paths.release(release), "release.json"))["artifact"]
+        except (ValueError, TypeError, KeyError):
+            # None, or not what was written: it cannot be run.
+            continue
+        if os.path.isdir(paths.artifact(artifact)):
+            found[release] = artifact
     return found
 
 
@@ -123,8 +139,8 @@ class Begin:
 
     Args:
         paths: AppPaths.
-        order: the module's parameters: ``target``, ``kind``, ``plan`` (the resolved app), ``source``, ``env``, ``by``, ``controller``, ``lease``, ``wait``,
-            ``steal``, ``force``, ``to``.
+        order: the module's parameters: ``target``, ``kind``, ``plan`` (the resolved app), ``source``, ``planned``, ``env``, ``by``, ``controller``,
+            ``lease``, ``wait``, ``steal``, ``force``, ``to``.
     """
 
     def __init__(self, paths, order):
@@ -146,20 +162,25 @@ class Begin:
         """Take the lock and begin; returns (record or None, the module's result). The lock stays ours unless there is nothing to do."""
         check_configured()
         make_app(self.paths)
-        order = self.order
-        with step(self.paths):
-            taken = {record.id for record in Record.all(self.paths)} | set(os.listdir(self.paths.releases))
-            deployment = new_deployment_id(taken, datetime.now(timezone.utc))
-            lock = Lock(self.paths)
-            lock.acquire(deployment, order["by"], order["controller"], order["lease"], order["wait"], order["steal"])
-            try:
-                record, result = self._decide(deployment)
-            except BaseException:
-                lock.release(deployment)
-                raise
-            if record is None:
-                lock.release(deployment)
-            return record, result
+        order, lock = self.order, Lock(self.paths)
+        phase = {"name": "lock", "state": "done", "started": now()}
+        began = time.monotonic()
+        deployment = lock.acquire(self._new_id, order["by"], order["controller"], order["lease"], order["wait"], order["steal"])
+        try:
+            # In this order, for a run that waits for the lock must not keep the steps of the one that holds it from their work.
+            with heartbeat(lock, deployment), step(self.paths):
+                phase.update(finished=now(), seconds=round(time.monotonic() - began, 3))
+                record, result = self._decide(deployment, phase)
+        except BaseException:
+            lock.release(deployment)
+            raise
+        if record is None:
+            lock.release(deployment)
+        return record, result
+
+    def _new_id(self):
+        taken = {record.id for record in Record.all(self.paths)} | set(os.listdir(self.paths.releases))
+        return new_deployment_id(taken, datetime.now(timezone.utc))
 
     def _digests(self):
         return {
@@ -168,19 +189,22 @@ class Begin:
             "config": config_digest(self.order["plan"]),
         }
 
-    def _decide(self, deployment):
+    def _decide(self, deployment, lock_phase):
         records = Record.all(self.paths)
-        live = next((record for record in reversed(records) if record["status"] == "RUNNING"), None)
         self.host = Host(self.paths)
-        live = repair(self.host, records, live)
         record = Record.create(self.paths, deployment, target=self.order["target"], kind=self.order["kind"], by=self.order["by"])
-        record["previous"] = live.id if live else None
-        with record.phase("lock"):
-            record.move("INITIALIZING")
+        record.add_phase(lock_phase)
+        record.emit("phase", name="lock", state="done", seconds=lock_phase["seconds"])
+        record.move("INITIALIZING")
         with record.phase("prepare"):
+            live = repair(self.host, records, lambda message: record.emit("warning", message=message, hint=None))
+            record["previous"] = live.id if live else None
             result = self._prepare(record, [known.values for known in records], live)
+        if self.order["planned"]:
+            record.add_phase(self.order["planned"])
+            record.emit("phase", name="plan", state="done", seconds=self.order["planned"]["seconds"])
         if result["action"] == "nothing":
-            return None, result
+            return None, dict(result, events=[event for event in record.events if event["event"] == "warning"])
         record.save()
         return record, result
 
@@ -200,9 +224,9 @@ class Begin:
         order = self.order
         artifact = artifact_digest(order["source"]["digest"], order["plan"], order["env"])
         digests = self._digests()
-        if not order["force"] and live and is_same(live.values, digests, artifact) and self._is_whole(live):
+        if not order["force"] and live and is_same(live.values, digests, artifact) and self._serves(live):
             return {"action": "nothing", "running": live.values}
-        check_disk(self.paths.srv, needed_disk(order["source"].get("bytes", 0)))
+        check_disk(self.paths, needed_disk(order["source"].get("bytes", 0)))
         source = {name: order["source"].get(name) for name in ("digest", "branch", "commit", "message", "author", "dirty")}
         record.values.update(release=record.id, artifact=artifact, source=source, digests=digests)
         ready = {
@@ -219,9 +243,7 @@ class Begin:
         ready = {"artifact_ready": True, "source_ready": True}
         return {"action": "deploy", "artifact": facts["artifact"], "release": release, "reuse": True, "services": facts["services"], **ready}
 
-    def _is_whole(self, live):
-        """Whether every replica that the record names lives and is routed."""
-        replicas = self.host.replicas(live.id)
-        named = sum(len(service["replicas"]) for service in live["services"].values())
-        states = self.host.runtime.inspect(replicas).values()
-        return len(replicas) == named and all(state.state == "running" for state in states)
+    def _serves(self, live):
+        """Whether every replica that the record names runs, and those that take requests get them."""
+        standing = self.host.standing(live)
+        return standing.whole and (standing.routed or standing.portless)

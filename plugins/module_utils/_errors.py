@@ -23,6 +23,7 @@ EXITS = {
     "locked": EXIT_LOCKED,
     "unreachable": EXIT_UNREACHABLE,
     "needs_person": EXIT_NEEDS_PERSON,
+    "interrupted": EXIT_INTERRUPTED,
 }
 
 

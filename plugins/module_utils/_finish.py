@@ -10,23 +10,22 @@ import shutil
 
 from ansible_collections.hitless.paas.plugins.module_utils._begin import releases_on_disk
 from ansible_collections.hitless.paas.plugins.module_utils._build import stop_builds
-from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._files import symlink_atomic
+from ansible_collections.hitless.paas.plugins.module_utils._errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NEEDS_PERSON
 from ansible_collections.hitless.paas.plugins.module_utils._history import keep_set, prune_plan
-from ansible_collections.hitless.paas.plugins.module_utils._record import UNFINISHED, Record
-from ansible_collections.hitless.paas.plugins.module_utils._repair import Host
+from ansible_collections.hitless.paas.plugins.module_utils._record import Record
+from ansible_collections.hitless.paas.plugins.module_utils._repair import Host, repair_action, stop_hooks, take_over
 
 _RECORDS_KEPT = 200
+_REMOVED = ".removed-"
 
 
 def finish(record, paths, keep, preview_url=None):
     """Make ``record`` the deployment that runs, prune, and say so."""
-    _make_running(record, paths)
-    symlink_atomic(os.path.join("releases", record["release"]), paths.current)
+    take_over(record, paths)
     try:
         with record.phase("prune"):
             prune(paths, keep)
-    except (OSError, ValueError, HitlessError) as error:
+    except (OSError, ValueError) as error:
         record.emit("warning", message="Old releases of %s could not be pruned: %s" % (paths.app, error), hint="The next deploy tries again.")
     record["finished"] = record["phases"][-1]["finished"]
     seconds = round(sum(phase["seconds"] for phase in record["phases"]), 3)
@@ -51,62 +50,87 @@ def push(record):
     record.emit("deployed", seconds=seconds, **facts)
 
 
-def _make_running(record, paths):
-    """Stop the ones before first: cut in between, the next run still finds this one unfinished and finishes it."""
-    record.move("DEPLOYING")
-    for known in Record.all(paths):
-        if known["status"] == "RUNNING" and known.id != record.id:
-            known.move("STOPPED")
-            known.save()
-    record.move("RUNNING")
-    record["good"] = True
-    record.save()
-
-
 def prune(paths, keep):
-    """Remove what no kept release needs; returns what went."""
-    records = [record.values for record in Record.all(paths)]
+    """Remove what no kept release needs; returns what went. Raises ValueError, and nothing goes, when a record cannot be read."""
+    records = [record.values for record in Record.all(paths, strict=True)]
+    _remove_leftovers(paths)
     artifact_of = releases_on_disk(paths)
     digests = [name for name in os.listdir(paths.artifacts) if not name.startswith(".") and not name.endswith(".json")]
-    plan = prune_plan(keep_set(records, keep), os.listdir(paths.releases), digests, artifact_of)
+    kept = keep_set(records, keep)
+    plan = prune_plan(kept, os.listdir(paths.releases), digests, artifact_of)
     for release in plan.releases:
-        shutil.rmtree(paths.release(release))
+        _remove(paths.release(release))
     for digest in plan.artifacts:
-        shutil.rmtree(paths.artifact(digest))
+        _remove(paths.artifact(digest))
         if os.path.exists(paths.artifact(digest) + ".json"):
             os.unlink(paths.artifact(digest) + ".json")
-    for old in [record["id"] for record in records if record["status"] != "RUNNING"][:-_RECORDS_KEPT]:
+    spare = [record["id"] for record in records if record["status"] != "RUNNING" and record["release"] not in kept]
+    for old in spare[:-_RECORDS_KEPT]:
         os.unlink(paths.record(old))
         shutil.rmtree(os.path.join(paths.logs, old), ignore_errors=True)
     return plan
 
 
+def _remove(folder):
+    """Remove a folder that another run looks for by its name: it loses the name first, so that what is half removed is never taken for whole."""
+    hidden = os.path.join(os.path.dirname(folder), _REMOVED + os.path.basename(folder))
+    os.rename(folder, hidden)
+    shutil.rmtree(hidden)
+
+
+def _remove_leftovers(paths):
+    for folder in (paths.releases, paths.artifacts):
+        for name in os.listdir(folder):
+            if name.startswith(_REMOVED):
+                shutil.rmtree(os.path.join(folder, name))
+
+
 def fail(record, paths, status, failure):
     """Take the deployment off the host and record why it ended.
+
+    When the one before it is stopped already, this one is all that serves, so it stays and RUNNING is what it becomes.
 
     Args:
         record: Record, not finished.
         status: FAILED or CANCELLED.
         failure: ``reason``, ``phase``, ``hint``, ``log_tail``, ``exit`` of the error, each may be None.
     """
-    if record["status"] not in UNFINISHED:
-        raise HitlessError("status_illegal", "Deployment %s is %s already; nothing was changed." % (record.id, record["status"]), "hitless status")
     stop_builds(paths.app)
-    live = next((known.id for known in reversed(Record.all(paths)) if known["status"] == "RUNNING"), None)
-    Host(paths).undo(record.id, live)
+    stop_hooks(paths.app)
+    host = Host(paths)
+    live = next((known for known in reversed(Record.all(paths)) if known["status"] == "RUNNING"), None)
+    phase = failure.get("phase") or _last_phase(record)
+    reason, hint = failure.get("reason") or "The run was ended.", failure.get("hint")
+    exit_code = EXIT_INTERRUPTED if status == "CANCELLED" else failure.get("exit") or EXIT_FAILED
+    stays = bool(live) and repair_action(host.standing(record), host.standing(live)) == "finish"
+    if stays:
+        reason = reason.rstrip(".") + ". The release before it was stopped by then, so this one goes on serving."
+        record["digests"] = {}
+        record.values.update(reason=reason, log_tail=list(failure.get("log_tail") or ())[-50:])
+        take_over(record, paths)
+        exit_code, hint = EXIT_NEEDS_PERSON, hint or "hitless rollback"
+    else:
+        host.undo(record.id, live.id if live else None)
+        record.fail(status, reason, hint, failure.get("log_tail") or ())
+        record.save()
+        if record["release"] == record.id and os.path.isdir(paths.release(record.id)):
+            _remove(paths.release(record.id))
+    tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint)
+
+
+def tell_failed(record, phase, exit_code, rolled_back=True, hint=None):
+    """Emit the last event of a deployment that ended badly."""
+    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"]}
+    record.emit("failed", phase=phase, rolled_back=rolled_back, exit=exit_code, **facts)
+
+
+def tell_ended(record):
+    """Emit the last event of a deployment that ended badly before, for the run that hears of it only now."""
+    tell_failed(record, _last_phase(record), EXIT_INTERRUPTED if record["status"] == "CANCELLED" else EXIT_FAILED)
+
+
+def _last_phase(record):
+    """The phase that failed, or else the last one that began."""
     failed = [phase["name"] for phase in record["phases"] if phase["state"] == "failed"]
-    phase = failure.get("phase") or (failed[-1] if failed else None) or (record["phases"][-1]["name"] if record["phases"] else "prepare")
-    reason = failure.get("reason") or "The run was ended."
-    record.fail(status, reason, failure.get("hint"), failure.get("log_tail") or ())
-    record.save()
-    if record["kind"] == "deploy" and not record["good"]:
-        shutil.rmtree(paths.release(record.id), ignore_errors=True)
-    record.emit(
-        "failed",
-        phase=phase,
-        reason=reason,
-        hint=failure.get("hint"),
-        rolled_back=True,
-        log_tail=record["log_tail"],
-        exit=130 if status == "CANCELLED" else failure.get("exit") or 1,
-    )
+    begun = [phase["name"] for phase in record["phases"]]
+    return (failed or begun or ["prepare"])[-1]

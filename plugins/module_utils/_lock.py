@@ -8,39 +8,60 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_json
 from ansible_collections.hitless.paas.plugins.module_utils._record import now
 
 _POLL = 0.5
+_FLOCK_POLL = 0.1
+
+
+def is_valid(age, lease):
+    """Whether a lease that was renewed ``age`` seconds ago still counts. One from the future was renewed before the host's clock was set back."""
+    return -lease <= age <= lease
 
 
 @contextmanager
-def _exclusive(path, wait=None):
-    """Hold a flock on ``path``; False is given when it could not be had within ``wait`` seconds (None: wait on)."""
+def _exclusive(path, wait=None, on_busy=None):
+    """Hold a flock on ``path``, with this process's id in it; gives False when it could not be had within ``wait`` seconds (None: wait on).
+
+    ``on_busy`` is called with the file descriptor when somebody else holds it, once.
+    """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = None if wait is None else time.monotonic() + wait
     try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                if deadline is not None and time.monotonic() >= deadline:
-                    yield False
-                    return
-                time.sleep(0.1)
-        yield True
+        while not _try_flock(fd):
+            if on_busy:
+                on_busy(fd)
+                on_busy = None
+            if deadline is not None and time.monotonic() >= deadline:
+                yield False
+                return
+            time.sleep(_FLOCK_POLL)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        try:
+            yield True
+        finally:
+            os.ftruncate(fd, 0)
     finally:
         os.close(fd)
 
 
+def _try_flock(fd):
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 class Lock:
-    """The lease in ``paths.lock``. It is valid until the file's mtime plus its ``lease``, so that a plain ``touch -c`` renews it.
+    """The lease in ``paths.lock``. It counts from the file's mtime on, so that a plain ``touch -c`` renews it.
 
     Args:
         paths: AppPaths.
@@ -52,19 +73,21 @@ class Lock:
         self._clock = clock
 
     def holder(self):
-        """What the lock file says of who holds the lock, with ``expires`` (seconds since the epoch); None when nobody does."""
+        """What the lock file says of who holds the lock, with ``expires`` (seconds since the epoch) and ``valid``; None when nobody does."""
         try:
             held = read_json(self.paths.lock)
-            return dict(held, expires=os.stat(self.paths.lock).st_mtime + held["lease"]) if held else None
-        except (OSError, ValueError):
-            # Neither can come of a cut, since the file is renamed into place: what cannot be read protects nobody.
+            renewed, lease = os.stat(self.paths.lock).st_mtime, float(held["lease"])
+            told = {name: str(held[name]) for name in ("deployment", "owner", "since")}
+        except (OSError, ValueError, TypeError, KeyError):
+            # The file is renamed into place, so none of this can come of a cut: what cannot be read protects nobody.
             return None
+        return dict(held, expires=renewed + lease, valid=is_valid(self._clock() - renewed, lease), **told)
 
-    def acquire(self, deployment, owner, controller, lease, wait=0.0, steal=None):
-        """Take the lock, waiting up to ``wait`` seconds for it.
+    def acquire(self, new_id, owner, controller, lease, wait=0.0, steal=None):
+        """Take the lock, waiting up to ``wait`` seconds for it, and return the id of the deployment that has it now.
 
         Args:
-            deployment: id of the deployment that takes it.
+            new_id: callable that gives the id. It is asked at the moment when nobody else can take the lock, so that no two runs get the same.
             owner: who runs it, for people ("ann@laptop").
             controller: {"id": machine, "pid": int} of the run, so that the same machine can tell that it is dead.
             lease: seconds that it stays valid without being renewed.
@@ -77,17 +100,18 @@ class Lock:
         while True:
             with _exclusive(self.paths.lock + ".guard"):
                 held = self.holder()
-                if held is None or held["expires"] < self._clock() or held["deployment"] in (steal, deployment):
-                    entry = {"v": 1, "deployment": deployment, "owner": owner, "controller": controller, "since": now(), "lease": lease}
+                if held is None or not held["valid"] or held["deployment"] == steal:
+                    entry = {"v": 1, "deployment": new_id(), "owner": owner, "controller": controller, "since": now(), "lease": lease}
                     write_json(self.paths.lock, entry, 0o600)
-                    return
+                    return entry["deployment"]
             if time.monotonic() >= deadline:
                 raise _locked(self.paths.app, held, self._clock())
             time.sleep(_POLL)
 
-    def renew(self):
-        """Make the lease last from now on."""
-        os.utime(self.paths.lock)
+    def renew(self, deployment):
+        """Make the lease last from now on, if ``deployment`` holds it."""
+        if self.is_ours(deployment):
+            os.utime(self.paths.lock)
 
     def is_ours(self, deployment):
         """Whether ``deployment`` holds the lock, even if the lease has expired: nobody took it."""
@@ -109,24 +133,45 @@ def _locked(app, held, clock):
 
 
 @contextmanager
-def step(paths, wait=120.0):
-    """Hold the app's step lock: a step of a dead controller may still be working, and the next run waits for its end."""
-    with _exclusive(paths.step_lock, wait) as held:
+def step(paths, wait=120.0, on_busy=None):
+    """Hold the app's step lock: a step of a dead controller may still be working, and the next run waits for its end.
+
+    ``on_busy`` is called with the lock's file descriptor when a step is at work.
+    """
+    with _exclusive(paths.step_lock, wait, on_busy) as held:
         if not held:
             message = "A step of an earlier run of %s is still working after %d s; nothing was changed." % (paths.app, wait)
             raise HitlessError("locked", message, "Try again when it has ended: hitless status")
         yield
 
 
+def interrupt_step(fd):
+    """Ask the process that holds the step lock ``fd`` to end (SIGTERM)."""
+    written = os.pread(fd, 32, 0).strip()
+    with open("/proc/locks", encoding="ascii") as stream:
+        holders = flock_holders(stream.read(), os.fstat(fd).st_ino)
+    # What is written alone may be the id of a process long gone, which another one has now.
+    if written.isdigit() and int(written) in holders:
+        with suppress(ProcessLookupError):
+            os.kill(int(written), signal.SIGTERM)
+
+
+def flock_holders(table, inode):
+    """The ids of the processes that hold a flock on the file ``inode``, by the text of /proc/locks."""
+    rows = [line.split() for line in table.splitlines()]
+    return {int(row[4]) for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5].rpartition(":")[2] == str(inode)}
+
+
 @contextmanager
-def heartbeat(lock):
-    """Renew the lease while the block runs."""
+def heartbeat(lock, deployment):
+    """Renew the lease of ``deployment`` while the block runs."""
     held = lock.holder()
+    lease = float(held["lease"]) if held else 60.0
     ended = threading.Event()
 
     def beat():
-        while not ended.wait(held["lease"] / 3.0):
-            lock.renew()
+        while not ended.wait(lease / 3.0):
+            lock.renew(deployment)
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()

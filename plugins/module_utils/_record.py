@@ -56,6 +56,10 @@ def now():
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
+def _fresh():
+    return {key: (value.copy() if hasattr(value, "copy") else value) for key, value in _EMPTY.items()}
+
+
 class Record:
     """One deployment's record and the events that it gave in this step.
 
@@ -68,31 +72,44 @@ class Record:
         self.paths = paths
         self.values = values
         self.events = []
+        self._on_disk = False
 
     @classmethod
     def create(cls, paths, deployment, **values):
         """A new record with status PENDING; the caller saves it."""
-        fresh = {key: (value.copy() if hasattr(value, "copy") else value) for key, value in _EMPTY.items()}
-        return cls(paths, {**fresh, "id": deployment, "app": paths.app, "created": now(), **values})
+        return cls(paths, {**_fresh(), "id": deployment, "app": paths.app, "created": now(), **values})
 
     @classmethod
     def load(cls, paths, deployment):
         """The record of ``deployment``; HitlessError ``deployment_unknown`` when there is none."""
-        values = read_json(paths.record(deployment))
-        if values is None:
-            raise HitlessError("deployment_unknown", "There is no deployment %s of %s." % (deployment, paths.app), "hitless events lists the deployments.")
-        return cls(paths, values)
+        try:
+            values = read_json(paths.record(deployment))
+            if values is not None:
+                return cls._of(paths, paths.record(deployment), values)
+        except ValueError as error:
+            raise HitlessError("record_broken", "%s; nothing was changed." % error, "hitless deploy begins a new deployment.") from error
+        raise HitlessError("deployment_unknown", "There is no deployment %s of %s." % (deployment, paths.app), "hitless events lists the deployments.")
 
     @classmethod
-    def all(cls, paths):
-        """Every readable record of the app, oldest first. One that cannot be read is left out: a broken file must not stop a deploy."""
+    def _of(cls, paths, path, values):
+        if not isinstance(values, dict) or not {"id", "status"} <= set(values):
+            raise ValueError("%s is not the record of a deployment" % path)
+        record = cls(paths, {**_fresh(), **values})
+        record._on_disk = True
+        return record
+
+    @classmethod
+    def all(cls, paths, strict=False):
+        """Every record of the app, oldest first. One that cannot be read is left out, for it must not stop a deploy; if ``strict`` it raises ValueError."""
         records = []
         for name in sorted(os.listdir(paths.deployments) if os.path.isdir(paths.deployments) else ()):
             if name.endswith(".json") and not name.startswith("."):
+                path = os.path.join(paths.deployments, name)
                 try:
-                    records.append(cls(paths, read_json(os.path.join(paths.deployments, name))))
+                    records.append(cls._of(paths, path, read_json(path)))
                 except ValueError:
-                    continue
+                    if strict:
+                        raise
         return records
 
     def __getitem__(self, key):
@@ -109,6 +126,7 @@ class Record:
     def save(self):
         """Write the record, durably."""
         write_json(self.paths.record(self.id), self.values)
+        self._on_disk = True
 
     def emit(self, event, **fields):
         """Add an event to those that this step returns."""
@@ -130,10 +148,12 @@ class Record:
 
     @contextmanager
     def phase(self, name):
-        """Time a phase: done when the block ends, failed when it raises."""
+        """Time a phase: done when the block ends, failed when it raises. It is on disk from its start, so that a run that is cut there is known for it."""
         entry = {"name": name, "state": "running", "started": now(), "finished": None, "seconds": 0.0}
         began = time.monotonic()
         self.values["phases"].append(entry)
+        if self._on_disk:
+            self.save()
         try:
             yield entry
             entry["state"] = "done"
@@ -144,6 +164,12 @@ class Record:
             entry["finished"] = now()
             entry["seconds"] = round(time.monotonic() - began, 3)
             self.emit("phase", name=name, state=entry["state"], seconds=entry["seconds"])
+
+    def skip(self, name):
+        """Say that a phase had nothing to do."""
+        moment = now()
+        self.values["phases"].append({"name": name, "state": "skipped", "started": moment, "finished": moment, "seconds": 0.0})
+        self.emit("phase", name=name, state="skipped", seconds=0.0)
 
     def add_phase(self, phase):
         """Add a phase that was timed elsewhere; one that is there already is left as it is."""

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import signal
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, step
@@ -14,13 +16,24 @@ from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPath
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record
 
 
-def run_step(module, work):
+class _Interrupted(BaseException):
+    """hitless cancel asked this step to end. No error, so that nothing in the step takes it for one that it can handle."""
+
+
+def host_error(error):
+    """The HitlessError for a file operation that the host refused (OSError)."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return HitlessError("disk_low", "The disk of the host is full: %s. It stopped there." % error, "Free some space and try again: df -h")
+    return HitlessError("host_failed", "The host refused a file operation: %s. It stopped there." % error, "hitless status")
+
+
+def run_step(module, work, last=False):
     """Run ``work(record, paths) -> dict of return values`` as a step of the deployment that the module names, and end the module.
 
     The step goes on only while the deployment holds the app's lock; the lease is renewed while it works. The record is saved
-    whether the step works or fails.
+    whether the step works or fails. After the ``last`` step of a deployment, if it worked, the lock is free.
     """
-    record = None
+    told = {"events": []}
     try:
         paths = AppPaths(check_name("app", module.params["app"]))
         deployment = check_deployment(module.params["deployment"])
@@ -28,21 +41,35 @@ def run_step(module, work):
             raise HitlessError("deployment_unknown", "%s was never deployed on this host; nothing was changed." % paths.app, "hitless deploy")
         with step(paths):
             record = Record.load(paths, deployment)
-            result = _locked_work(record, paths, work)
+            told = {"deployment": record.values, "events": record.events}
+            result = _locked_work(record, paths, work, last)
     except HitlessError as error:
-        told = {"deployment": record.values, "events": record.events} if record else {"events": []}
         module.fail_json(**dict(error.as_result(), **told))
-    module.exit_json(**dict({"changed": True, "deployment": record.values, "events": record.events}, **result))
+    except OSError as error:
+        module.fail_json(**dict(host_error(error).as_result(), **told))
+    except _Interrupted:
+        error = HitlessError("interrupted", "The step was ended by hitless cancel.", "hitless status")
+        module.fail_json(**dict(error.as_result(), **told))
+    module.exit_json(**dict({"changed": True}, **dict(told, **result)))
 
 
-def _locked_work(record, paths, work):
+def _locked_work(record, paths, work, last):
     lock = Lock(paths)
     if not lock.is_ours(record.id):
         message = "Deployment %s no longer holds the lock of %s: another run took over. It stopped here." % (record.id, paths.app)
         raise HitlessError("lock_lost", message, "hitless status")
-    lock.renew()
-    with heartbeat(lock):
+    lock.renew(record.id)
+    signal.signal(signal.SIGTERM, _interrupt)
+    with heartbeat(lock, record.id):
         try:
-            return work(record, paths)
+            result = work(record, paths)
         finally:
             record.save()
+    if last:
+        lock.release(record.id)
+    return result
+
+
+def _interrupt(number, frame):
+    signal.signal(number, signal.SIG_IGN)
+    raise _Interrupted

@@ -50,6 +50,9 @@ options:
     description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author) and C(dirty).
     type: dict
     default: {}
+  planned:
+    description: The phase C(plan) as the action plugin timed it, for the record.
+    type: dict
   env:
     description:
       - All variables of the app.
@@ -164,16 +167,19 @@ events:
   elements: dict
 """
 
+import os
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils._begin import Begin
 from ansible_collections.hitless.paas.plugins.module_utils._env import from_json
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish, push
-from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, step
+from ansible_collections.hitless.paas.plugins.module_utils._finish import fail, finish, push, tell_ended
+from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, interrupt_step, step
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
-from ansible_collections.hitless.paas.plugins.module_utils._record import Record
-from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
+from ansible_collections.hitless.paas.plugins.module_utils._record import UNFINISHED, Record
+from ansible_collections.hitless.paas.plugins.module_utils._repair import stop_hooks
+from ansible_collections.hitless.paas.plugins.module_utils._step_module import host_error, run_step
 
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
@@ -184,6 +190,7 @@ ARGUMENTS = {
     "settings": {"type": "dict"},
     "plan": {"type": "dict"},
     "source": {"type": "dict", "default": {}},
+    "planned": {"type": "dict"},
     "env": {"type": "str", "default": "", "no_log": True},
     "by": {"type": "str", "default": "unknown"},
     "controller": {"type": "dict", "default": {}},
@@ -214,26 +221,62 @@ def _begin(module):
         return {"changed": preview["action"] != "nothing", "action": "nothing", "would": preview["action"], "deployment": {}, "events": []}
     record, result = begin.run()
     if record is None:
-        return dict(result, changed=False, deployment={}, events=_nothing(result["running"]))
+        return dict(result, changed=False, deployment={}, events=result["events"] + _nothing(result["running"]))
     return dict(result, changed=True, deployment=record.values, events=record.events)
 
 
 def _end_badly(module):
-    """Clean up after a deployment that failed or is cancelled; it needs the lock only if somebody holds it."""
+    """Clean up after a deployment that failed or is cancelled, and give the lock back. What was ended before is left as it is."""
     paths = AppPaths(check_name("app", module.params["app"]))
     lock = Lock(paths)
-    held = lock.holder()
-    deployment = module.params["deployment"] or (held or {}).get("deployment")
+    deployment = module.params["deployment"] or (lock.holder() or {}).get("deployment")
     if not deployment:
         raise HitlessError("not_running", "No deployment of %s is under way; nothing was changed." % paths.app, "hitless status")
     check_deployment(deployment)
-    if held and held["deployment"] != deployment:
-        raise HitlessError("lock_lost", "Deployment %s of %s no longer holds the lock; nothing was changed." % (deployment, paths.app), "hitless status")
-    with step(paths):
-        record = Record.load(paths, deployment)
-        fail(record, paths, _STATUS[module.params["state"]], module.params["failure"])
-        lock.release(deployment)
-    return record
+    if not os.path.isdir(paths.state):
+        return _unchanged()
+    with step(paths, on_busy=_end_step(paths.app) if module.params["state"] == "cancelled" else None):
+        held = lock.holder()
+        if held and held["deployment"] != deployment:
+            message = "Deployment %s of %s is not the one under way; nothing was changed." % (deployment, paths.app)
+            raise HitlessError("lock_lost", message, "hitless status")
+        try:
+            with heartbeat(lock, deployment):
+                return _failed(paths, deployment, module.params)
+        finally:
+            lock.release(deployment)
+
+
+def _end_step(app):
+    """What ends the step that is at work: its process, and the command of the app that it may be waiting for."""
+
+    def end(fd):
+        interrupt_step(fd)
+        stop_hooks(app)
+
+    return end
+
+
+def _failed(paths, deployment, params):
+    if not os.path.exists(paths.record(deployment)):
+        # Its begin came to no decision, so there is nothing of it.
+        return _unchanged()
+    record = Record.load(paths, deployment)
+    if record["status"] in ("FAILED", "CANCELLED"):
+        tell_ended(record)
+        return dict(_unchanged(), deployment=record.values, events=record.events)
+    if record["status"] not in UNFINISHED:
+        raise HitlessError("status_illegal", "Deployment %s is %s already; nothing was changed." % (record.id, record["status"]), "hitless status")
+    try:
+        fail(record, paths, _STATUS[params["state"]], params["failure"])
+    except HitlessError as error:
+        message = "Deployment %s ended, and what it left could not be taken off the host: %s" % (deployment, error.message)
+        raise HitlessError("needs_person", message, error.hint or "hitless status") from error
+    return {"changed": True, "deployment": record.values, "events": record.events}
+
+
+def _unchanged():
+    return {"changed": False, "deployment": {}, "events": []}
 
 
 def _finish(module):
@@ -244,11 +287,7 @@ def _finish(module):
             finish(record, paths, module.params["keep_releases"])
         return {}
 
-    paths = AppPaths(check_name("app", module.params["app"]))
-    try:
-        run_step(module, work)
-    finally:
-        Lock(paths).release(module.params["deployment"])
+    run_step(module, work, last=True)
 
 
 def main():
@@ -263,10 +302,11 @@ def main():
             module.exit_json(changed=True, deployment={}, events=[])
         if state in ("finished", "pushed"):
             _finish(module)
-        record = _end_badly(module)
-        module.exit_json(changed=True, deployment=record.values, events=record.events)
+        module.exit_json(**_end_badly(module))
     except HitlessError as error:
         module.fail_json(events=[], **error.as_result())
+    except OSError as error:
+        module.fail_json(events=[], **host_error(error).as_result())
 
 
 if __name__ == "__main__":
