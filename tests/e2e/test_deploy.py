@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from conftest import App, until
@@ -19,6 +20,18 @@ CRASHES = "import sys; sys.exit(3)"
 
 def web(**options: object) -> dict[str, object]:
     return {"web": {"command": "python3 server.py", "health": {"deadline": "20s"}, **options}}
+
+
+def descendants(pid: int) -> list[int]:
+    """Every process below ``pid``; Ansible runs in a session of its own."""
+    children = [int(child) for thread in Path(f"/proc/{pid}/task").glob("*/children") for child in thread.read_text().split()]
+    return children + [below for child in children for below in descendants(child)]
+
+
+def in_flight(app: App) -> bool:
+    """Whether a connection to the app's replica is open."""
+    port = app.host.sh(f"grep -ho '127.0.0.1:2[0-9]*' /etc/haproxy/hitless/apps/{app.name}.cfg | head -n 1").strip().rpartition(":")[2]
+    return bool(app.host.sh(f"ss -Htn state established '( dport = :{port} )'").strip())
 
 
 def test_keep_alive_clients_lose_nothing_through_deploys_and_a_rollback(app: App) -> None:
@@ -108,7 +121,7 @@ def test_a_request_in_flight_finishes_on_the_old_version(app: App) -> None:
     answers: list[tuple[int, str]] = []
     slow = threading.Thread(target=lambda: answers.append(app.get("/slow/4")))
     slow.start()
-    until(lambda: "ESTAB" in app.host.sh(f"ss -tnp state established '( sport = :{app.records()[0]['services']['web']['replicas'][0]['port']} )'; echo ESTAB"))
+    until(lambda: in_flight(app))
     app.deploy("2")
     slow.join()
     assert answers == [(200, "1")]
@@ -119,11 +132,10 @@ def test_a_request_that_outlives_the_drain_is_cut_and_counted(app: App) -> None:
     app.deploy("1", services=web(drain="1s", stop_timeout="2s"))
     slow = threading.Thread(target=lambda: app.get("/slow/20"))
     slow.start()
-    admin = "echo 'show stat -1 4 -1' | socat - /run/haproxy/admin.sock 2>/dev/null || true"
-    assert admin
+    until(lambda: in_flight(app))
     last = app.deploy("2", services=web(drain="1s", stop_timeout="2s"))
     slow.join()
-    assert last["requests"]["cut"] in (0, 1)
+    assert last["requests"]["cut"] == 1
     assert app.get() == (200, "2")
 
 
@@ -154,7 +166,8 @@ def test_a_killed_controller_stops_nothing_and_the_next_deploy_works(app: App, p
     for line in run.stdout:
         if f'"name":"{phase}"' in line.replace(" ", "") or (phase == "health" and '"name":"start"' in line.replace(" ", "")):
             break
-    os.killpg(run.pid, signal.SIGKILL)
+    for process in [run.pid, *descendants(run.pid)]:
+        os.kill(process, signal.SIGKILL)
     run.wait()
     assert app.get() == (200, "1")
     app.deploy("3", services=web())
@@ -219,10 +232,9 @@ def test_a_wrong_key_of_the_configuration_is_named_with_its_line(app: App) -> No
     assert "replica" in events[-1]["reason"]
 
 
-@pytest.mark.parametrize("change", [{"hosts": ["root@127.0.0.1:1"]}, {"key": "/dev/null"}])
-def test_a_host_that_cannot_be_reached_is_exit_4(app: App, change: dict[str, object]) -> None:
-    app.write("1")
-    app.settings["targets"]["prod"].update(change)
+@pytest.mark.parametrize("login", ["root@127.0.0.1:1", "nobody@127.0.0.1:{port}"])
+def test_a_host_that_cannot_be_logged_in_to_is_exit_4(app: App, login: str) -> None:
+    app.settings["targets"]["prod"]["hosts"] = [login.format(port=app.host.port)]
     app.write("1")
     code, events = app.hitless("deploy")
     assert (code, events[-1]["event"]) == (4, "failed")
