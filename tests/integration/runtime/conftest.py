@@ -34,7 +34,7 @@ try:
 except _record.HitlessError:
     record = _record.Record.create(paths, "{deployment}", status="INITIALIZING", release="{deployment}")
     record.save()
-_lock.Lock(paths).acquire("{deployment}", "test", {{}}, 60.0, steal=(_lock.Lock(paths).holder() or {{}}).get("deployment"))
+_lock.Lock(paths).acquire(lambda: "{deployment}", "test", {{}}, 60.0, steal=(_lock.Lock(paths).holder() or {{}}).get("deployment"))
 """
 _FLAGS = [
     "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "--cgroupns=private",
