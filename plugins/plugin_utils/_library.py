@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from functools import cache
 from pathlib import Path
 
 from ansible_collections.hitless.paas.plugins.module_utils._paths import LIBRARY
@@ -26,20 +25,21 @@ MISSING = 83
 _KEEP_DAYS = 7
 
 
-@cache
 def files() -> dict[str, bytes]:
     """What is in the library: content by path."""
     found = {path.relative_to(_PLUGINS).as_posix(): path.read_bytes() for kind in ("modules", "module_utils") for path in (_PLUGINS / kind).glob("*.py")}
     return {"run.py": _RUN, "ansible/module_utils/basic.py": found.pop(_STAND_IN), **{f"{_PACKAGE}/{name}": found[name] for name in sorted(found)}}
 
 
-@cache
-def folder() -> str:
-    """Where a host keeps it."""
+def _folder() -> str:
     digest = hashlib.sha256()
     for name, content in files().items():
         digest.update(b"%s\0%d\0%s" % (name.encode(), len(content), content))
     return f"{LIBRARY}/{digest.hexdigest()[:32]}"
+
+
+# Where a host keeps it. Known when this is imported, which Ansible does once, before it forks a worker for each task.
+FOLDER = _folder()
 
 
 def archive() -> bytes:
@@ -55,12 +55,12 @@ def archive() -> bytes:
 
 def run_script(python: str) -> str:
     """Run the module that stdin names; ends with ``MISSING`` when the library is not there. Isolated: nothing that is installed on the host gets in."""
-    return f"test -f {folder()}/run.py || exit {MISSING}; exec {python} -I -S {folder()}/run.py"
+    return f"test -f {FOLDER}/run.py || exit {MISSING}; exec {python} -I -S {FOLDER}/run.py"
 
 
 def install_script(python: str) -> str:
     """Unpack the archive on stdin and give it its name when it is complete; what no controller has used for days goes."""
-    name = folder().rpartition("/")[2]
+    name = FOLDER.rpartition("/")[2]
     return f"""set -eu
 umask 022
 mkdir -p {LIBRARY}

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shlex
 from collections.abc import Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -20,7 +20,6 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
 from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX
 
 HIDDEN = "********"
-_MODULES = "ansible_collections.hitless.paas.plugins.modules"
 # Hiding shorter values would make holes in words that have nothing to do with them.
 _SHORTEST_SECRET = 4
 
@@ -61,9 +60,11 @@ class StepAction(ActionBase):  # type: ignore[misc]
     """Runs a step's module and emits its events.
 
     Class attributes:
+        module: the Python module that is Ansible's module of the step. Ansible imports an action once, before it forks a worker for each task.
         phases: the phases of the step; the first is announced before the module runs.
     """
 
+    module: ModuleType
     phases: tuple[str, ...] = ()
 
     def emit(self, event: str, **fields: Any) -> None:
@@ -115,12 +116,11 @@ class StepAction(ActionBase):  # type: ignore[misc]
 
     def _run_from_library(self, args: dict[str, Any]) -> dict[str, Any] | None:
         """The module's result, or None when the host can have no library: Ansible's own way will say why."""
-        name = self._task.action.rpartition(".")[2]
-        module = importlib.import_module(f"{_MODULES}.{name}")
-        checked = ArgumentSpecValidator(module.ARGUMENTS, required_if=getattr(module, "REQUIRED_IF", None)).validate(args)
+        checked = ArgumentSpecValidator(self.module.ARGUMENTS, required_if=getattr(self.module, "REQUIRED_IF", None)).validate(args)
         if checked.error_messages:
             return {"failed": True, "msg": "; ".join(checked.error_messages)}
         # A value out of a vault is no text yet.
+        name = self.module.__name__.rpartition(".")[2]
         request = json.dumps({"module": name, "params": checked.validated_parameters, "check_mode": bool(self._task.check_mode)}, default=str).encode()
         done = self._on_host(_library.run_script(self._python()), request)
         if done["rc"] == _library.MISSING:
