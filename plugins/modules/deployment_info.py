@@ -34,6 +34,10 @@ options:
     description: How many lines of each log.
     type: int
     default: 200
+  follow:
+    description: Go on with what the replicas write, a C(log) event a line, until the run is ended. With O(what=logs) alone.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Nothing is ever changed.
@@ -76,6 +80,7 @@ ARGUMENTS = {
     "deployment": {"type": "str"},
     "phase": {"type": "str"},
     "lines": {"type": "int", "default": 200},
+    "follow": {"type": "bool", "default": False},
 }
 
 
