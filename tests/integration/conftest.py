@@ -20,8 +20,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy import HaproxyRouter
-from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_hosts, render_main
-from ansible_collections.hitless.paas.plugins.module_utils._router import Endpoint
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_domains, render_main
+from ansible_collections.hitless.paas.plugins.module_utils._router import Domain, Endpoint
 
 _WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -135,7 +135,7 @@ class Haproxy:
             keep_alive=2,
         )
         (folder / "haproxy.cfg").write_text(render_main(self.layout))
-        (folder / "maps/hosts.map").write_text(render_hosts({}))
+        (folder / "maps/domains.map").write_text(render_domains({}))
         self.log = folder / "log"
         self.process = None
         self.router = HaproxyRouter(self.layout)
@@ -191,6 +191,12 @@ def apps():
     yield start
     for app in started:
         app.stop()
+
+
+def lead(router, name, backend, **more):
+    """Lead a name to a backend."""
+    app, _dot, service = backend.partition(".")
+    return router.change_domains([Domain(name, app, service=service, **more)])
 
 
 def endpoint(app, deployment, n=1, name="shop"):

@@ -10,7 +10,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._route import Switchover, difference
 from conftest import wait_until
 from loadgen import Load
@@ -69,7 +71,8 @@ class World:
         """The whole route of one deployment. Returns how many requests were cut."""
         deployment, started = self.start(number, replicas)
         self.runtime.running["web", deployment, 1].healthy = healthy
-        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, self.note, self.haproxy.port)
+        paths = AppPaths(app, str(Path(self.haproxy.layout.folder) / "root"))
+        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, DomainBook(paths, self.haproxy.router), self.note, (self.haproxy.port, 0))
         services = {"web": dict(SERVICE, **(service or {})), "worker": {"type": "worker", "stop_timeout": 1.0}}
         plan = steps.plan(services, {"web": started, "worker": [{"n": 1, "address": None, "port": None}]}, list(hosts), ["10.0.0.9"])
         steps.switch(plan)
