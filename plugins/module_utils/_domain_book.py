@@ -34,6 +34,10 @@ class DomainBook:
             raise HitlessError("state_broken", "%s; nothing was changed" % error, "mv %s{,.broken}, then: hitless domain sync" % self._paths.domains) from error
         return _domains.adopted(self._paths.app, self._router.domains()) if kept is None else kept["domains"]
 
+    def known(self):
+        """``{key: Domain}`` of the router, of every app."""
+        return self._router.domains()
+
     def services(self):
         """The services that the router can lead names to."""
         return [backend.partition(".")[2] for backend in self._router.backends(self._paths.app)]

@@ -266,3 +266,18 @@ def url(domain, ports):
     """The address of one Domain as people type it."""
     scheme, port, usual = ("https", ports[1], 443) if domain.https else ("http", ports[0], 80)
     return "%s://%s%s%s" % (scheme, domain.name, "" if port == usual else ":%d" % port, "" if domain.path == "/" else domain.path)
+
+
+def leads_to(domain):
+    """Where a Domain leads, for people."""
+    return domain.redirect_to if domain.redirect_to else "%s.%s" % (domain.app, domain.service)
+
+
+def table(wishes, wanted, ports=(80, 443)):
+    """The rows that tell people of an app's domains."""
+    rows = []
+    for key in sorted(wishes):
+        wish, domain = wishes[key], wanted[key]
+        facts = {name: wish[name] for name in ("name", "path", "tls", "hsts", "from")}
+        rows.append(dict(facts, leads_to=leads_to(domain), https=domain.https, url=url(domain, ports)))
+    return rows

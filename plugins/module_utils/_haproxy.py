@@ -370,7 +370,9 @@ class HaproxyRouter(Router):
             with open(self.layout.domains_map, encoding="utf-8") as stream:
                 return _config.parse_domains(stream.read())
         except FileNotFoundError:
-            return {}
+            # Names of other apps must not go with the file: the running process still has them.
+            running = _socket.parse_map(self._admin.ask("show map %s" % self.layout.domains_map))
+            return _config.parse_domains("".join("%s %s\n" % pair for pair in running.items()))
 
     def change_domains(self, put=(), remove=()):
         """See Router."""
