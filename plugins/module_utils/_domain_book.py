@@ -10,6 +10,7 @@ import os
 from ansible_collections.hitless.paas.plugins.module_utils import _domains
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_json
+from ansible_collections.hitless.paas.plugins.module_utils._router import refuse_taken
 
 
 class DomainBook:
@@ -45,6 +46,12 @@ class DomainBook:
     def wanted(self, wishes, services):
         """``{key: Domain}`` of ``wishes``; see _domains.domains_of."""
         return _domains.domains_of(self._paths.app, wishes, services, self._secured())
+
+    def preview(self, endpoint, preview_domain):
+        """The Domain of a deployment's own name, at the first of its replicas. Reads only; raises name_taken."""
+        domain = _domains.preview_of(endpoint, preview_domain, self._secured())
+        refuse_taken(self.known().values(), domain.app, [domain.name])
+        return domain
 
     def changes(self, wanted):
         """What the router has to change to have ``wanted``. Reads only; raises name_taken."""

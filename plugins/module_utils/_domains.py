@@ -225,6 +225,12 @@ def domains_of(app, wishes, services, secured):
     return found
 
 
+def preview_of(endpoint, preview_domain, secured):
+    """The Domain under which one deployment is seen, before it is switched to and after: it leads to this endpoint alone."""
+    name = normalise("%s.%s.%s" % (endpoint.deployment, endpoint.app, preview_domain))
+    return Domain(name, endpoint.app, service=endpoint.service, https=is_covered(name, secured), server=endpoint.name)
+
+
 def _target(target, wishes, secured):
     """A redirect to a name that plain requests are sent to https from leads there at once."""
     wish = wishes.get(target) or {}

@@ -23,8 +23,8 @@ _SICK_ERRORS = 5
 _SICK_SHARE = 0.05
 
 # What the app's services have in the router: ``new`` and ``old`` are lists of Endpoint, ``wishes`` is what is wished of the app's names, and ``domains``
-# the Domains that people are told of, best first.
-Plan = namedtuple("Plan", "services new old first wishes domains")
+# the Domains that people are told of, best first; ``preview`` is the Domain of this deployment alone, or None.
+Plan = namedtuple("Plan", "services new old first wishes domains preview")
 
 
 def web_services(services):
@@ -107,12 +107,13 @@ class Switchover:
         self._book = book
         self._before = None
 
-    def plan(self, services, replicas, config, addresses):
+    def plan(self, services, replicas, config, addresses, preview_domain=None):
         """The Plan: what is there and what shall be. Reads, and changes nothing; raises name_taken and config_invalid.
 
         Args:
             config: the domains of hitless.yml.
             addresses: the host's own addresses, for an app without any.
+            preview_domain: the domain that each deployment gets a name of its own under, or None.
         """
         named = web_services(services)
         new = [
@@ -122,7 +123,8 @@ class Switchover:
         ]
         old = [endpoint for name in named for endpoint in sorted(self._router.configured(self.app, name)) if endpoint.deployment != self.deployment]
         wishes, domains = self._plan_domains(named, [_domains.checked(given, "config") for given in config], [normalise(one) for one in addresses])
-        return Plan({name: services[name] for name in named}, new, old, not old, wishes, domains)
+        preview = self._book.preview(new[0], preview_domain) if preview_domain and new else None
+        return Plan({name: services[name] for name in named}, new, old, not old, wishes, domains, preview)
 
     def _plan_domains(self, named, config, addresses):
         """``(wishes, the Domains that people are told of)``; those of an app without a service that takes requests lead nowhere yet."""
@@ -149,6 +151,8 @@ class Switchover:
         self._router.add_endpoints(plan.new)
         self._wait_up(plan)
         self._before = self._book.wishes()
+        if plan.preview:
+            self._router.change_domains([plan.preview])
         self._router.switch(plan.new, plan.old)
         for name in plan.services:
             old, new = ([str(e) for e in endpoints if e.service == name] for endpoints in (plan.old, plan.new))
@@ -224,6 +228,7 @@ class Switchover:
         for name in plan.services:
             new, old = ([str(e) for e in endpoints if e.service == name] for endpoints in (plan.new, plan.old))
             self._emit("switch", service=name, **{"from": new, "to": old})
+        self._router.remove_previews(plan.new)
         self.drain(plan, plan.new)
         self._router.remove_endpoints(plan.new)
         self._book.put(self._before, list(plan.services))
@@ -265,6 +270,12 @@ class Switchover:
                 self._emit("drain", endpoint=str(endpoint), in_flight=found[endpoint])
         return found
 
+    def _settle(self, endpoints):
+        """Wait, bounded, for what a preview let through after the drain."""
+        until = time.monotonic() + _CUT_LIMIT
+        while any(self._router.in_flight(endpoints).values()) and time.monotonic() < until:
+            time.sleep(_POLL)
+
     def retire(self, plan, old):
         """Stop every replica of the old deployments, workers too, then forget their endpoints. Returns True when there was a replica.
 
@@ -272,6 +283,8 @@ class Switchover:
         """
         deployments = {endpoint.deployment for endpoint in plan.old} | ({old} if old else set())
         gone = [replica for replica in self._runtime.list(self.app) if replica.deployment in deployments - {self.deployment}]
+        self._router.remove_previews(plan.old)
+        self._settle(plan.old)
         if gone:
             self._runtime.remove(gone)
         self._router.remove_endpoints(plan.old)

@@ -157,6 +157,11 @@ class Router:
         """
         raise NotImplementedError
 
+    def remove_previews(self, endpoints):
+        """Forget the Domains that lead to one of ``endpoints`` alone."""
+        servers = {(endpoint.app, endpoint.name) for endpoint in endpoints}
+        self.change_domains(remove=[key for key, domain in self.domains().items() if (domain.app, domain.server) in servers])
+
     def counters(self, app, service):
         """The Counters of a service; all zero when it has no backend."""
         raise NotImplementedError

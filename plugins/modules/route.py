@@ -53,6 +53,11 @@ options:
     type: list
     elements: str
     default: []
+  preview_domain:
+    description:
+      - The deployment can be seen at C(<deployment>.<app>.) and this domain, before it takes over and until its replicas stop.
+      - That name leads to the first replica of the service that the app's names lead to, and to no other.
+    type: str
   old:
     description:
       - Id of the deployment to stop.
@@ -102,7 +107,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 deployment:
-  description: The record of the deployment; this step writes its C(requests), C(urls) and C(phases). In check mode only its C(id).
+  description: The record of the deployment; this step writes its C(requests), C(urls), C(preview_url) and C(phases). In check mode only its C(id).
   returned: always
   type: dict
   sample: {id: "20261121080000", requests: {sent: 120, failed: 0, held: 0, cut: 0}, phases: [], urls: ["http://shop.example.com"]}
@@ -133,6 +138,7 @@ ARGUMENT_SPEC = {
     "domains": {"type": "list", "elements": "raw", "default": []},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "old": {"type": "str"},
+    "preview_domain": {"type": "str"},
     "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
     "runtime": {"type": "str", "default": "systemd"},
     "http_port": {"type": "int", "default": 80},
@@ -150,7 +156,7 @@ def _switchover(params, emit):
 
 
 def _plan(steps, params):
-    return steps.plan(params["services"], params["replicas"], params["domains"], params["addresses"])
+    return steps.plan(params["services"], params["replicas"], params["domains"], params["addresses"], params["preview_domain"])
 
 
 def _go(steps, plan, record, old):
@@ -184,7 +190,9 @@ def _work(params):
         steps = _switchover(params, record.emit)
         plan = _plan(steps, params)
         serving = steps.serving(plan)
-        record["urls"] = [url(domain, (params["public_port"], params["public_https_port"])) for domain in plan.domains]
+        ports = (params["public_port"], params["public_https_port"])
+        record["urls"] = [url(domain, ports) for domain in plan.domains]
+        record["preview_url"] = url(plan.preview, ports) if plan.preview else None
         _go(steps, plan, record, params["old"] or record["previous"])
         return _result(plan, serving)
 

@@ -504,7 +504,7 @@ def _settings(
 
 
 def _domain(given: str | Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
-    """One domain with all that it can have. No certificate authority can see the server in a local container, so there it has no TLS unless that is asked for."""
+    """One domain with all that it can have. No certificate authority sees the server in a local container: there TLS has to be asked for."""
     wish: dict[str, Any] = _wishes.checked(given, "config")
     asked = given.get("tls") if isinstance(given, Mapping) else None
     del wish["from"]
