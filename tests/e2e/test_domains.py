@@ -109,8 +109,8 @@ def test_a_path_leads_to_another_service_and_the_rest_stays(app: App) -> None:
 def test_what_is_no_host_name_is_refused_and_changes_nothing(app: App) -> None:
     app.deploy("1")
     before = listed(app)
-    for name in ("http://x.test", "a_b.test", "*.com", "x.test;y", "-x.test"):
-        code, events = app.hitless("domain", "add", "--no-tls", "--", name)
+    for name in ("http://x.test", "a_b.test", "*.com", "x.test;y", "x-.test"):
+        code, events = app.hitless("domain", "add", name, "--no-tls")
         assert (code, events[-1]["event"]) == (2, "failed"), name
         assert "host name" in events[-1]["reason"]
     assert listed(app) == before
@@ -123,3 +123,22 @@ def test_clients_lose_nothing_through_changes_of_names(app: App) -> None:
             assert app.hitless("domain", *words)[0] == 0
     assert dict(seen.failures) == {}
     assert seen.sent > 100
+
+
+def test_each_deployment_is_seen_under_a_name_of_its_own_while_it_runs(app: App) -> None:
+    first = app.deploy("1", preview_domain="preview.test")
+    names = [f"{first['release']}.{app.name}.preview.test"]
+    assert first["preview_url"] == f"http://{names[0]}"
+    assert ask(app, names[0])[:2] == (200, "1")
+    second = app.deploy("2")
+    names.append(f"{second['release']}.{app.name}.preview.test")
+    assert [ask(app, name)[0] for name in names] == [404, 200]
+    app.write("3", services={"web": {"command": "python3 -c 'import sys; sys.exit(3)'", "health": {"deadline": "20s"}}})
+    assert app.hitless("deploy")[0] == 1
+    failed = app.records()[0]
+    assert failed["status"] == "FAILED"
+    assert ask(app, f"{failed['id']}.{app.name}.preview.test")[0] == 404
+    code, events = app.hitless("rollback")
+    assert code == 0
+    assert ask(app, events[-1]["preview_url"].removeprefix("http://"))[:2] == (200, "1")
+    assert ask(app, names[1])[0] == 404

@@ -60,6 +60,7 @@ def _status(host: str | None, data: Mapping[str, Any]) -> list[str]:
         "commit": commit,
         "by": current.get("by"),
         "url": " ".join(map(str, current.get("urls") or ())),
+        "preview": current.get("preview_url"),
         "under way": f"{under_way['id']} {under_way.get('status', '')} by {under_way.get('by', '?')}" if under_way.get("id") else None,
     }
     lines = [f"{name:<10}{clean(str(value))}" for name, value in facts.items() if value]
