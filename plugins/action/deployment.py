@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.modules import deployment
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
 from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
@@ -57,6 +58,8 @@ def run_process() -> int:
 
 class ActionModule(StepAction):
     """See the module of the same name."""
+
+    module = deployment
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module with all that begin needs."""

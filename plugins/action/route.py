@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from ansible_collections.hitless.paas.plugins.modules import route
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
 
 class ActionModule(StepAction):
     """Phases switch, bake and drain."""
 
+    module = route
     phases = ("switch", "bake", "drain")

@@ -118,9 +118,9 @@ class HaproxyRouter(Router):
             )
         return None if done.returncode == 0 else done.stdout.decode("utf-8", "replace").strip()
 
-    def _write(self, app, services):
+    def _write(self, app, services, before=""):
         text = _config.render_app(app, services)
-        complaint = self._valid(text, app)
+        complaint = self._valid(text, app) if _config.says_more(before, text) else None
         if complaint:
             raise HitlessError(
                 "router_config",
@@ -225,7 +225,7 @@ class HaproxyRouter(Router):
                 if endpoint.app == app:
                     change(self._model(services, _config.check_endpoint(endpoint))["servers"], endpoint)
             if _config.render_app(app, services) != before:
-                self._write(app, services)
+                self._write(app, services, before)
 
     @staticmethod
     def _model(services, endpoint):

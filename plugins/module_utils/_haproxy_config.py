@@ -23,6 +23,7 @@ MADE_BY_ROUTER = "X-Hitless-Router"
 
 _STATE = "# state: "
 _SERVER = re.compile(r"[0-9]{14}-[1-9][0-9]{0,3}\Z")
+_WEIGHT = re.compile(r" weight [0-9]+\Z")
 _DEPLOYMENT = re.compile(r"[0-9]{14}\Z")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,1000}\Z")
 _EXPECT = re.compile(r"[1-5][0-9]{2}(?:-[1-5][0-9]{2})?(?:,[1-5][0-9]{2}(?:-[1-5][0-9]{2})?)*\Z")
@@ -140,7 +141,8 @@ def server_words(endpoint, weight, health):
         _address(endpoint),
         _milliseconds("the health interval", interval),
         _milliseconds("the health interval", max(0.1, interval / 5)),
-        _milliseconds("the health interval", max(0.1, interval / 2)),
+        # A server that was just added counts as down until its first check, so this is also how long a switch waits for that.
+        _milliseconds("the health interval", max(0.1, interval / 10)),
         health["successes"],
         health["failures"],
         _whole("the weight", weight, 0, 256),
@@ -189,6 +191,15 @@ def render_app(app, services):
     for service in sorted(services):
         lines += [""] + _backend(app, service, services[service])
     return "\n".join(lines) + "\n"
+
+
+def says_more(before, after):
+    """Whether the text of an app's file has a line that the text before it did not have; weights and the comment do not count, since any of ours is valid."""
+
+    def lines(text):
+        return {_WEIGHT.sub("", line) for line in text.splitlines() if not line.startswith("#")}
+
+    return bool(lines(after) - lines(before))
 
 
 def parse_app(text):

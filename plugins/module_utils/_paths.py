@@ -17,6 +17,8 @@ SYSTEMD_UNITS = "/etc/systemd/system"
 MARKER_CREATED = "/etc/hitless/created"
 MARKER_CONFIGURED = "/etc/hitless/configured"
 APP_MOUNT = "/app"
+# No app can have this name.
+LIBRARY = "/var/lib/hitless/.library"
 FIRST_PORT = 20000
 LAST_PORT = 29999
 

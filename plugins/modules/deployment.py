@@ -202,6 +202,7 @@ ARGUMENTS = {
     "keep_releases": {"type": "int", "default": 5},
     "failure": {"type": "dict", "default": {}},
 }
+REQUIRED_IF = [("state", state, ["deployment"]) for state in ("finished", "pushed", "failed")]
 _STATUS = {"failed": "FAILED", "cancelled": "CANCELLED"}
 
 
@@ -292,8 +293,7 @@ def _finish(module):
 
 def main():
     """Run the module."""
-    needed = [("state", "finished", ["deployment"]), ("state", "pushed", ["deployment"]), ("state", "failed", ["deployment"])]
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=needed)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
     state = module.params["state"]
     try:
         if state == "begun":

@@ -130,7 +130,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._router import router
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
-ARGUMENT_SPEC = {
+ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "deployment": {"type": "str", "required": True},
     "replicas": {"type": "dict", "required": True},
@@ -208,7 +208,7 @@ def _foresee(module):
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if not module.check_mode:
         run_step(module, _work(module.params))
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -76,6 +77,7 @@ def load(
     env: Mapping[str, str] | None = None,
     secrets: Mapping[str, Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
+    checked: str | None = None,
 ) -> Settings:
     """Read a ``hitless.yml``.
 
@@ -85,6 +87,7 @@ def load(
         env: where ``secrets`` are looked up; this process's environment by default.
         secrets: values that win over ``env`` (of Ansible Vault, decrypted).
         folder: the app's folder, when the file lies elsewhere.
+        checked: ``fingerprint`` of a file that was found without error before; it is not checked against the schema again.
 
     Raises:
         HitlessError: ``config_invalid``; ``details["errors"]`` has every error as file, line, key and message.
@@ -94,7 +97,7 @@ def load(
     problems = list(document.problems)
     data: dict[str, Any] = {}
     if not problems:
-        data, found = _check(document, file.name)
+        data, found = _check(document, file.name, known=bool(checked) and checked == fingerprint(file))
         problems += found
     root = Path(folder).absolute() if folder else file.parent
     dotenv, found = _read_dotenv(root)
@@ -103,6 +106,11 @@ def load(
     name = _pick_target(data.get("targets"), target, file.name, document)
     secret_values, missing = _secrets(data.get("secrets", ()), os.environ if env is None else env, secrets or {}, root, document, file.name)
     return _settings(data, name, root, dotenv, secret_values, missing, file)
+
+
+def fingerprint(file: Path) -> str:
+    """What stands for a file that was checked by this version's schema."""
+    return hashlib.sha256(SCHEMA.read_bytes() + b"\0" + file.read_bytes()).hexdigest()
 
 
 def assume(folder: str | os.PathLike[str], target: str | None = None) -> tuple[Settings, list[str]]:
@@ -246,14 +254,15 @@ def _validator() -> Any:
     return checked(schema())
 
 
-def _check(document: Document, file: str) -> tuple[dict[str, Any], list[Problem]]:
-    """The file's values with the texts of ``env`` as written, and what is wrong with them."""
+def _check(document: Document, file: str, known: bool) -> tuple[dict[str, Any], list[Problem]]:
+    """The file's values with the texts of ``env`` as written, and what is wrong with them; of a known file only what the schema cannot tell."""
     data = {} if document.value is None else document.value
     if not isinstance(data, dict):
         return {}, [Problem(file, document.line(()), (), f"is {_shown(data)}; allowed: a map of keys, app: at least")]
     for key in _environments(data):
         _as_written(data, key, document)
-    problems = [problem for error in _validator().iter_errors(data) for problem in _explain(error, document, file)]
+    errors = () if known else _validator().iter_errors(data)
+    problems = [problem for error in errors for problem in _explain(error, document, file)]
     problems = sorted(set(problems), key=lambda problem: (problem.line, dotted(problem.key)))
     return data, problems or list(_cross_check(data, document, file))
 

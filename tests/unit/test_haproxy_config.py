@@ -16,6 +16,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config impor
     render_app,
     render_domains,
     render_main,
+    says_more,
 )
 from ansible_collections.hitless.paas.plugins.module_utils._router import Domain
 
@@ -73,10 +74,28 @@ def test_haproxy_accepts_an_apps_file_that_can_be_read_back(layout, services):
     assert complaint(layout, text) == ""
 
 
+_TWO = {"web": dict(GOOD, servers={"20261121080000-1": SERVER, "20261121090000-1": dict(SERVER, port=20002, weight=0)})}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more"),
+    [
+        ({"web": GOOD}, _TWO, True),
+        (_TWO, {"web": GOOD}, False),
+        (_TWO, {"web": dict(_TWO["web"], servers={name: dict(server, weight=7) for name, server in _TWO["web"]["servers"].items()})}, False),
+        ({"web": GOOD}, {"web": dict(GOOD, servers={"20261121080000-1": dict(SERVER, port=20009)})}, True),
+        ({"web": GOOD}, {"web": dict(GOOD, health={"type": "tcp"})}, False),
+        ({"web": GOOD}, {"web": dict(GOOD, health={"path": "/other"})}, True),
+    ],
+)
+def test_haproxy_is_asked_about_a_file_only_when_it_says_more_than_before(before, after, more):
+    assert says_more(render_app("shop", before), render_app("shop", after)) is more
+
+
 def test_a_server_is_written_with_all_that_it_needs():
     lines = render_app("shop", {"web": GOOD}).splitlines()
     assert "backend shop.web" in lines
-    assert "    server 20261121080000-1 127.0.0.1:20001 check inter 1000ms fastinter 200ms downinter 500ms rise 1 fall 3 weight 100" in lines
+    assert "    server 20261121080000-1 127.0.0.1:20001 check inter 1000ms fastinter 200ms downinter 100ms rise 1 fall 3 weight 100" in lines
 
 
 HOSTILE_NAMES = [
