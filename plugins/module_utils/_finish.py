@@ -19,7 +19,7 @@ _RECORDS_KEPT = 200
 _REMOVED = ".removed-"
 
 
-def finish(record, paths, keep, preview_url=None):
+def finish(record, paths, keep):
     """Make ``record`` the deployment that runs, prune, and say so."""
     take_over(record, paths)
     try:
@@ -33,7 +33,7 @@ def finish(record, paths, keep, preview_url=None):
         "deployed",
         status="RUNNING",
         url=(record["urls"] or [None])[0],
-        preview_url=preview_url,
+        preview_url=record["preview_url"],
         release=record["release"],
         seconds=seconds,
         requests=record["requests"],

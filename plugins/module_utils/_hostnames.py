@@ -12,6 +12,8 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _LONGEST = 253
+# RFC 2606, RFC 6761, RFC 6762, RFC 8375, and what ICANN set aside.
+_PRIVATE = (".test", ".example", ".invalid", ".localhost", ".local", ".internal", ".home.arpa", ".onion")
 
 
 def _refuse(name, why):
@@ -56,6 +58,26 @@ def normalise(name):
     if labels[-1].isdigit():
         _refuse(name, "its last part is a number, but it is no IP address")
     return text
+
+
+def normalise_domain(name):
+    """The one form of a name that an app can claim: a host name, or ``*.`` and a host name for every name with one label more."""
+    if not isinstance(name, str) or not name.startswith("*."):
+        return normalise(name)
+    rest = normalise(name[2:])
+    if "." not in rest or _ip(rest) is not None or len(rest) + 2 > _LONGEST:
+        _refuse(name, "a wildcard stands for one label before a domain, as in *.example.com")
+    return "*." + rest
+
+
+def wildcard_of(name):
+    """The wildcard that a host name falls under: ``*.example.com`` of ``shop.example.com``."""
+    return "*." + name.partition(".")[2]
+
+
+def is_public(name):
+    """Whether a certificate authority could ever vouch for ``name`` (of normalise_domain): no address, and no name that is reserved for private use."""
+    return "." in name and _ip(name.strip("[]")) is None and not name.endswith(_PRIVATE)
 
 
 def default_names(app, addresses):

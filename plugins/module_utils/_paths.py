@@ -10,7 +10,6 @@ import os.path
 HAPROXY_CONFIG = "/etc/haproxy/haproxy.cfg"
 HAPROXY_DIR = "/etc/haproxy/hitless"
 HAPROXY_APPS = HAPROXY_DIR + "/apps"
-HAPROXY_HOSTS_MAP = HAPROXY_DIR + "/maps/hosts.map"
 HAPROXY_CERTS = HAPROXY_DIR + "/certs"
 HAPROXY_ADMIN_SOCKET = "/run/haproxy/admin.sock"
 HAPROXY_MASTER_SOCKET = "/run/haproxy/master.sock"
@@ -48,6 +47,7 @@ class AppPaths:
         self.shared = self.srv + "/shared"
         self.state = root + "/var/lib/hitless/" + app
         self.lock = self.state + "/lock"
+        self.domains = self.state + "/domains.json"
         self.step_lock = self.state + "/step.lock"
         self.deployments = self.state + "/deployments"
         self.staged = self.state + "/staged"

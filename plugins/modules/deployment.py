@@ -208,7 +208,7 @@ _STATUS = {"failed": "FAILED", "cancelled": "CANCELLED"}
 
 def _nothing(live):
     """The event of a deployment that found everything in place."""
-    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "preview_url": None, "release": live["release"]}
+    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "preview_url": live.get("preview_url"), "release": live["release"]}
     requests = {"sent": 0, "failed": 0, "held": 0, "cut": 0}
     return [dict(facts, event="deployed", deployment=live["id"], seconds=0.0, requests=requests, changed=False)]
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.hitless.paas.plugins.module_utils import _domains as _wishes
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _dotenv, _yaml
 from ansible_collections.hitless.paas.plugins.plugin_utils._yaml import Document, Key, Problem, dotted
@@ -181,7 +182,7 @@ def dump(settings: Settings) -> str:
         "# env: {LANG: C.UTF-8}  # .env beside this file is read too",
         "# secrets: [DATABASE_URL]  # from the environment, a file or Ansible Vault",
         *_block("mounts", values["mounts"], "# mounts: {/app/uploads: uploads}  # kept across releases"),
-        *([f"domains: {_flow(values['domains'])}"] if values["domains"] else ["# domains: [shop.example.com]"]),
+        *([f"domains: {_flow([_written_domain(one) for one in values['domains']])}"] if values["domains"] else ["# domains: [shop.example.com]"]),
         "targets:",
         f"  {values['target']}: {_flow(_target_options(values['provider']))}",
         "  # prod: {hosts: [203.0.113.7], user: root}",
@@ -215,6 +216,13 @@ def _written_service(service: Mapping[str, Any]) -> dict[str, Any]:
     """What has to be written of a service; the defaults of its health check depend on its type."""
     kind = {} if service["type"] == "web" else {"type": service["type"]}
     return {**kind, **_differing(service, _service({"type": service["type"]}))}
+
+
+def _written_domain(wish: Mapping[str, Any]) -> str | dict[str, Any]:
+    """What has to be written of a domain: its name alone where that says all."""
+    plain = _wishes.checked(wish["name"], "config")
+    written = {key: value for key, value in wish.items() if value != plain[key]}
+    return {"name": wish["name"], **written} if written else str(wish["name"])
 
 
 def _target_options(provider: Mapping[str, Any]) -> dict[str, Any]:
@@ -347,6 +355,8 @@ def _cross_check(data: Mapping[str, Any], document: Document, file: str) -> Iter
             yield from _check_service((*above, "services", name), base, document, file)
     for name, target in data.get("targets", {}).items():
         yield from _check_target(("targets", name), target, document, file)
+    for above, layer in layers:
+        yield from _check_domains((*above, "domains"), layer.get("domains", ()), document, file)
     names = list(data.get("mounts", {}).values())
     for path, name in data.get("mounts", {}).items():
         if names.count(name) > 1:
@@ -368,6 +378,21 @@ def _check_service(key: Key, service: Mapping[str, Any], document: Document, fil
         yield _problem(document, file, (*key, "health", "command"), f"is set, but the check is of type {kind}; allowed: type: command")
     if service.get("type") == "static" and service.get("command"):
         yield _problem(document, file, (*key, "command"), "is set, but a static service has none; allowed: type: web")
+
+
+def _check_domains(key: Key, given: Iterable[str | Mapping[str, Any]], document: Document, file: str) -> Iterator[Problem]:
+    wishes: dict[str, dict[str, Any]] = {}
+    for index, one in enumerate(given):
+        try:
+            wish = _wishes.checked(one, "config")
+            if _wishes.wish_key(wish) in wishes:
+                yield _problem(document, file, (*key, index), f"names {_wishes.wish_key(wish)} again; allowed: each once")
+            wishes[_wishes.wish_key(wish)] = wish
+            _wishes.refuse_loops(wishes)
+        except HitlessError as error:
+            said = error.message.rpartition(";")[0] + (f"; {error.hint}" if error.hint else "")
+            yield _problem(document, file, (*key, index), f"cannot be used: {said}")
+            return
 
 
 def _check_target(key: Key, target: Mapping[str, Any], document: Document, file: str) -> Iterator[Problem]:
@@ -480,11 +505,19 @@ def _settings(
     services = {name: _service(service) for name, service in (merged.get("services") or {}).items()}
     values = {
         "app": data["app"], "target": target, "source": str(root), "provider": _provider(options, root), "services": services, **fill,
-        "domains": [name.lower() for name in fill["domains"]], "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
+        "domains": [_domain(given, options) for given in fill["domains"]], "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
     }  # fmt: skip
     env = {**dotenv, **(merged.get("env") or {}), **secrets}
     secret_names = sorted({*dotenv, *secrets, *missing} - (set(merged.get("env") or {}) - set(secrets)))
     return Settings(values, env, secret_names, missing, path)
+
+
+def _domain(given: str | Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
+    """One domain with all that it can have. No certificate authority sees the server in a local container: there TLS has to be asked for."""
+    wish: dict[str, Any] = _wishes.checked(given, "config")
+    asked = given.get("tls") if isinstance(given, Mapping) else None
+    del wish["from"]
+    return {**wish, "tls": False, "hsts": None} if asked is None and _provider_name(target) == "docker" else wish
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

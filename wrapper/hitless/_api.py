@@ -23,7 +23,9 @@ Folder = str | os.PathLike[str]
 
 # Readers share a playbook; every other verb has one of its own name.
 READERS = ("status", "ps", "events", "logs")
-_NEED_A_SERVER = (*READERS, "configure", "push", "rollback", "cancel")
+# So do those that end in what is done to a domain.
+_DOMAIN = "domain_"
+_NEED_A_SERVER = (*READERS, "configure", "push", "rollback", "cancel", "domain_add", "domain_remove", "domain_list", "domain_sync")
 
 
 def prepare(
@@ -32,7 +34,7 @@ def prepare(
     """The run of a verb; ``deploy`` to a local server that does not exist yet becomes ``up``.
 
     Args:
-        verb: ``deploy``, ``rollback``, ...
+        verb: ``deploy``, ``rollback``, ``domain_add``, ...
         project: the app and its target.
         passthrough: gets every line that Ansible shows.
         progress: gets the name of each task as it begins.
@@ -48,7 +50,16 @@ def prepare(
     if verb in READERS:
         options["what"] = verb
     extravars = {f"hitless_{name}": value for name, value in options.items() if value is not None and value is not False}
-    return Run("info" if verb in READERS else starting_verb(verb, project), project, extravars, passthrough, progress)
+    if verb.startswith(_DOMAIN):
+        extravars["hitless_domain_action"] = verb.removeprefix(_DOMAIN)
+    return Run(playbook(verb, project), project, extravars, passthrough, progress)
+
+
+def playbook(verb: str, project: Project) -> str:
+    """The playbook of a verb."""
+    if verb in READERS:
+        return "info"
+    return "domain" if verb.startswith(_DOMAIN) else starting_verb(verb, project)
 
 
 def starting_verb(verb: str, project: Project) -> str:
@@ -112,6 +123,56 @@ def rollback(
 def cancel(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, deployment: str | None = None) -> Iterator[Event]:
     """End the deployment that is under way, or the one named, and clean up after it."""
     return _run("cancel", folder, target, file, deployment=deployment)
+
+
+def domain_add(
+    names: str | Iterable[str],
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    path: str | None = None,
+    service: str | None = None,
+    redirect_to: str | None = None,
+    tls: bool | None = None,
+    hsts: int | None = None,
+) -> Iterator[Event]:
+    """Lead host names to the app while it serves.
+
+    Args:
+        names: one host name, or several that get the same options.
+        path: only this path and what is below it.
+        service: the service that answers; ``web``, or else the first that takes requests.
+        redirect_to: where requests are sent in place of answering them, a host name or the beginning of a URL.
+        tls: whether they have a certificate; by default when a certificate authority can see that they are ours.
+        hsts: seconds for which browsers ask by HTTPS alone.
+    """
+    options = domain_options(names, path=path, service=service, redirect_to=redirect_to, tls=tls, hsts=hsts)
+    return _run("domain_add", folder, target, file, **options)
+
+
+def domain_options(names: str | Iterable[str], **options: Any) -> dict[str, Any]:
+    """The variables of a run about domains, without their prefix."""
+    tls = options.pop("tls", None)
+    given = {"names": [names] if isinstance(names, str) else list(names), "tls": None if tls is None else "yes" if tls else "no", **options}
+    return {_DOMAIN + name: value for name, value in given.items()}
+
+
+def domain_remove(
+    names: str | Iterable[str], folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, path: str | None = None
+) -> Iterator[Event]:
+    """Take host names from the app, or only ``path`` of them; they are free for other apps then."""
+    return _run("domain_remove", folder, target, file, **domain_options(names, path=path))
+
+
+def domain_list(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """The host names of the app: an ``Info`` a host."""
+    return _run("domain_list", folder, target, file)
+
+
+def domain_sync(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """Make the host names be those of hitless.yml and those that were added, and put back what the router has lost."""
+    return _run("domain_sync", folder, target, file)
 
 
 def destroy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:

@@ -118,6 +118,49 @@ _verb("events", _deployment, text="The deployments so far, or the phases of one.
 _verb("logs", _deployment, _phase, _followed, text="The log of the last deployment, or of another.")
 
 
+@cli.group("domain", cls=_InOrder, help="Host names of the app: add, remove, list, sync.")
+def _domain() -> None:
+    pass
+
+
+_names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+_path = click.option("--path", metavar="/PATH", help="Only this path and what is below it.")
+
+
+@_domain.command("add", help="Lead host names to the app; no request is lost.")
+@_names
+@_path
+@click.option("--service", help="The service that answers.  [default: web]")
+@click.option("--redirect-to", metavar="NAME|URL", help="Send requests there, to the same path, in place of answering them.")
+@click.option("--no-tls", is_flag=True, help="Plain HTTP, without a certificate.")
+@click.option("--hsts", type=click.IntRange(min=0), metavar="SECONDS", help="Have browsers ask by HTTPS alone for that long.")
+@_common
+def _domain_add(names: tuple[str, ...], no_tls: bool, **values: Any) -> int:
+    common = _take_common(values)
+    return _follow("domain_add", _open(common), common, _api.domain_options(names, tls=False if no_tls else None, **values))
+
+
+@_domain.command("remove", help="Take host names from the app.")
+@_names
+@_path
+@_common
+def _domain_remove(names: tuple[str, ...], **values: Any) -> int:
+    common = _take_common(values)
+    return _follow("domain_remove", _open(common), common, _api.domain_options(names, **values))
+
+
+@_domain.command("list", help="The host names, where they lead and who asked for them.")
+@_common
+def _domain_list(**common: Any) -> int:
+    return _follow("domain_list", _open(common), common, {})
+
+
+@_domain.command("sync", help="Have the host names of hitless.yml, and put back what the router has lost.")
+@_common
+def _domain_sync(**common: Any) -> int:
+    return _follow("domain_sync", _open(common), common, {})
+
+
 @cli.command("cancel", help="End the deployment that is under way, and clean up after it.")
 @_deployment
 @_common
@@ -160,8 +203,13 @@ def _open(common: dict[str, Any]) -> Project:
     return project
 
 
+def _take_common(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that every verb takes, out of ``values``."""
+    return {name: values.pop(name) for name in ("target", "file", "as_json", "verbose")}
+
+
 def _perform(verb: str, values: dict[str, Any]) -> int:
-    common = {name: values.pop(name) for name in ("target", "file", "as_json", "verbose")}
+    common = _take_common(values)
     detach = values.pop("detach", False)
     project = _open(common)
     if verb == "destroy":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
-_ANSWERS = ("plan", "status", "ps", "events", "logs")
+_ANSWERS = ("plan", "status", "ps", "events", "logs", "domain_list")
 
 
 class View(Protocol):
