@@ -20,6 +20,8 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source, inspect
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
+# The same in every worker, because Ansible imports an action before it forks one for each host: so a deployment has one id on all of its hosts.
+_BEGAN = time.strftime("%Y%m%d%H%M%S", time.gmtime())
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -67,7 +69,8 @@ class ActionModule(StepAction):
             return self.run_module(self._task.args, task_vars)
         self.emit("phase", name="lock", state="running", seconds=0.0)
         known = self._known() if self._task.args.get("kind", "deploy") == "deploy" else {}
-        args = {**self._task.args, **known, "by": f"{getpass.getuser()}@{socket.gethostname()}", "controller": {"id": machine_id(), "pid": run_process()}}
+        runner = {"by": f"{getpass.getuser()}@{socket.gethostname()}", "controller": {"id": machine_id(), "pid": run_process()}}
+        args = {"proposed": _BEGAN, **self._task.args, **known, **runner}
         args.pop("settings", None)
         result = self.run_module(args, task_vars)
         holder = ((result.get("error") or {}).get("details") or {}).get("holder")

@@ -78,6 +78,11 @@ options:
   steal:
     description: Id of a deployment whose run is known to be dead, so that its lock may be taken.
     type: str
+  proposed:
+    description:
+      - The id that a new deployment is to have on every host of the run, which the action plugin proposes.
+      - The host takes a later one when it knows one that is as late, and its own time when the two clocks are minutes apart.
+    type: str
   force:
     description: Make a new release although exactly this runs already.
     type: bool
@@ -197,6 +202,7 @@ ARGUMENTS = {
     "lease": {"type": "float", "default": 60.0},
     "wait": {"type": "float", "default": 0.0},
     "steal": {"type": "str"},
+    "proposed": {"type": "str"},
     "force": {"type": "bool", "default": False},
     "to": {"type": "str"},
     "keep_releases": {"type": "int", "default": 5},

@@ -401,14 +401,15 @@ def _check_target(key: Key, target: Mapping[str, Any], document: Document, file:
         yield _problem(document, file, (*key, "hosts"), "is missing; provider byos needs the hosts")
     if provider != "byos" and target.get("hosts"):
         yield _problem(document, file, (*key, "hosts"), f"is set, but provider {provider} makes its own server; allowed: provider: byos")
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, int], str] = {}
     for index, text in enumerate(target.get("hosts", ())):
         host, port = host_parts(text)[1:]
         if port is not None and not 1 <= port <= 65535:
             yield _problem(document, file, (*key, "hosts", index), f"has the port {port}; allowed: 1 to 65535")
-        if host in seen:
-            yield _problem(document, file, (*key, "hosts", index), f"is the same host as {seen[host]}; allowed: each once")
-        seen[host] = text
+        login = (host, port or target.get("port", 22))
+        if login in seen:
+            yield _problem(document, file, (*key, "hosts", index), f"is the same host as {seen[login]}; allowed: each once")
+        seen[login] = text
 
 
 def host_parts(text: str) -> tuple[str | None, str, int | None]:
