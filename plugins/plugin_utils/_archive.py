@@ -32,6 +32,9 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 _CHUNK = 1 << 20
 _KEPT = 5
 _IN_USE_SECONDS = 3600
+_TAR_KINDS = {
+    tarfile.SYMTYPE: "l", tarfile.LNKTYPE: "h", tarfile.DIRTYPE: "d", tarfile.FIFOTYPE: "a FIFO", tarfile.CHRTYPE: "a device", tarfile.BLKTYPE: "a device",
+}  # fmt: skip
 _UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, OSError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -216,14 +219,18 @@ def _members(archive: str) -> Iterator[Member]:
             yield from _zip_members(stream)
         elif head.startswith(b"\x28\xb5\x2f\xfd"):
             yield from _zstd_members(stream)
-        elif head.startswith(b"\x1f\x8b"):
-            yield from _tar_members(gzip.GzipFile(fileobj=stream))
-        elif head.startswith(b"\xfd7zXZ\x00"):
-            yield from _tar_members(lzma.LZMAFile(stream))
-        elif head.startswith(b"BZh"):
-            yield from _tar_members(bz2.BZ2File(stream))
         else:
-            yield from _tar_members(stream)
+            with contextlib.closing(_plain(stream, head)) as plain:
+                yield from _tar_members(plain)
+
+
+def _plain(stream: IO[bytes], head: bytes) -> IO[bytes] | gzip.GzipFile | lzma.LZMAFile | bz2.BZ2File:
+    """What a compressed stream holds."""
+    if head.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=stream)
+    if head.startswith(b"\xfd7zXZ\x00"):
+        return lzma.open(stream)
+    return bz2.open(stream) if head.startswith(b"BZh") else stream
 
 
 def _zstd_members(stream: IO[bytes]) -> Iterator[Member]:
@@ -243,7 +250,7 @@ def _zstd_members(stream: IO[bytes]) -> Iterator[Member]:
 
 
 def _tar_members(stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile | bz2.BZ2File) -> Iterator[Member]:
-    with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode="r|", errorlevel=2) as tar:
         for info in tar:
             yield Member(info.name, _tar_kind(info), info.linkname, tar.extractfile(info) if info.isreg() else None)
 
@@ -251,15 +258,7 @@ def _tar_members(stream: IO[bytes] | gzip.GzipFile | lzma.LZMAFile | bz2.BZ2File
 def _tar_kind(info: tarfile.TarInfo) -> str:
     if info.isreg():
         return "x" if info.mode & stat.S_IXUSR else "f"
-    kinds = {
-        tarfile.SYMTYPE: "l",
-        tarfile.LNKTYPE: "h",
-        tarfile.DIRTYPE: "d",
-        tarfile.FIFOTYPE: "a FIFO",
-        tarfile.CHRTYPE: "a device",
-        tarfile.BLKTYPE: "a device",
-    }
-    return kinds.get(info.type, "neither a file, a folder nor a link")
+    return _TAR_KINDS.get(info.type, "neither a file, a folder nor a link")
 
 
 def _zip_members(stream: IO[bytes]) -> Iterator[Member]:

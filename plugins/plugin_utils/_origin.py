@@ -120,6 +120,6 @@ def _inside(folder: str, path: str | None, url: str) -> str:
     """The sub-folder ``path``, which must be one, and in the tree."""
     full = os.path.join(folder, path or "")
     real = os.path.realpath(full)
-    if not os.path.isdir(full) or (real + "/").startswith(os.path.realpath(folder) + "/") is False:
+    if not os.path.isdir(full) or not (real + "/").startswith(os.path.realpath(folder) + "/"):
         raise HitlessError("source_invalid", f"{shown(url)} has no folder {path!r}. Nothing was changed.", "Correct source.path in hitless.yml.")
     return os.path.normpath(full)
