@@ -187,14 +187,14 @@ def _refuse_special(paths: list[str]) -> None:
         raise _invalid(message, "Remove it, or name it in .gitignore or %s." % IGNORE_FILE)
 
 
-def _git(folder: str, *words: str) -> tuple[bytes, str]:
+def _git(folder: str, *words: str, stdin: bytes = b"") -> tuple[bytes, str]:
     """The output and the first line of complaint of a git command that only reads; ("", "") where there is no git."""
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", folder, *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     # An unpacked archive is no part of a repository that the cache may happen to be in.
     environment |= {"LC_ALL": "C", "GIT_CEILING_DIRECTORIES": cache_folder()}
     try:
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, env=environment)
+        done = subprocess.run(command, capture_output=True, check=False, input=stdin, env=environment)
     except FileNotFoundError:
         return b"", ""
     complaint = done.stderr.decode("utf-8", "replace").strip().splitlines()
@@ -218,7 +218,8 @@ def _git_files(root: str, prefix: str, found: _Found) -> None:
             found.missing.append(path)
     special = list(_special_files(here, here, ""))
     if special:
-        ignored = set(_git(here, "check-ignore", "-z", "--", *special)[0].split(b"\0"))
+        names = b"".join(os.fsencode(path) + b"\0" for path in special)
+        ignored = set(_git(here, "check-ignore", "-z", "--stdin", stdin=names)[0].split(b"\0"))
         found.special += [prefix + path for path in special if os.fsencode(path) not in ignored]
 
 
