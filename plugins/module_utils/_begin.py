@@ -227,7 +227,7 @@ class Begin:
         if not order["force"] and live and is_same(live.values, digests, artifact) and self._serves(live):
             return {"action": "nothing", "running": live.values}
         check_disk(self.paths, needed_disk(order["source"].get("bytes", 0)))
-        source = {name: order["source"].get(name) for name in ("digest", "branch", "commit", "message", "author", "dirty")}
+        source = {name: order["source"].get(name) for name in ("digest", "branch", "commit", "message", "author", "dirty", "url", "ref")}
         record.values.update(release=record.id, artifact=artifact, source=source, digests=digests)
         ready = {
             "artifact_ready": os.path.isdir(self.paths.artifact(artifact)),

@@ -16,12 +16,12 @@ from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._archive import unpacked
+from ansible_collections.hitless.paas.plugins.plugin_utils._builders import BUILDERS
 from ansible_collections.hitless.paas.plugins.plugin_utils._git import Checkout, Repository, check_ref, checkout, is_url, shown
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Listing, Source, cache_folder, inspect, list_source
 
 Origin = str | Mapping[str, Any]
 
-BUILDERS = ("auto", "native", "dockerfile", "image", "nixpacks", "railpack")
 _GIT: dict[str, Any] = {"ref": None, "path": None, "key": None, "token": None, "submodules": True}
 
 
@@ -70,6 +70,13 @@ def overridden(
             raise HitlessError("usage", f"There is no builder {builder!r}. Nothing was changed.", f"One of: {', '.join(BUILDERS)}")
         build["builder"] = builder
     return {**settings, "source": origin, "build": build}
+
+
+def token_of(origin: Origin, *places: Any) -> dict[str, str]:
+    """The token that ``origin`` names, by its name, with the first value that one of these dictionaries has; {} when it names none."""
+    name = origin.get("token") if isinstance(origin, Mapping) else None
+    found = (str(place[name]) for place in places if isinstance(place, Mapping) and place.get(name))
+    return {str(name): next(found, "")} if name else {}
 
 
 def open_source(origin: Origin, secrets: Mapping[str, Any]) -> Source:

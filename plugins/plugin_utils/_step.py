@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import Origin, token_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX
 
 HIDDEN = "********"
@@ -88,6 +90,12 @@ class StepAction(ActionBase):  # type: ignore[misc]
             args = {**args, "env": json.dumps(args["env"]) if args["env"] else ""}
         result: dict[str, Any] = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
         return result
+
+    def source_secrets(self, origin: Origin) -> dict[str, str]:
+        """The value of the token that a git source needs, if it names one; from now on it is hidden in what this task says."""
+        found = token_of(origin, self._templar.template(self._task_vars.get("hitless_secrets")), self._task_vars.get("hitless_env"), os.environ)
+        self._secrets = sorted({*self._secrets, *filter(None, found.values())}, key=len, reverse=True)
+        return found
 
     def _about(self, what: str) -> str | None:
         given = self._task.args.get(what)

@@ -55,7 +55,7 @@ class Project:
             return self.file, {}
         copy = private / _NAMES[0]
         copy.write_text(self.file.read_text(encoding="utf-8") if self.file else self.as_file(), encoding="utf-8")
-        return copy, {"hitless_source": str(self.folder)}
+        return copy, {"hitless_folder": str(self.folder)}
 
     def as_file(self) -> str:
         """The hitless.yml that says the same as these settings."""
