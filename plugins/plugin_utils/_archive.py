@@ -234,6 +234,7 @@ def _plain(stream: IO[bytes], head: bytes) -> IO[bytes] | gzip.GzipFile | lzma.L
 
 
 def _zstd_members(stream: IO[bytes]) -> Iterator[Member]:
+    os.lseek(stream.fileno(), 0, os.SEEK_SET)  # the program reads past Python's buffer
     try:
         program = subprocess.Popen(["zstd", "-dcq"], stdin=stream, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except FileNotFoundError as error:

@@ -58,6 +58,8 @@ _AWAY = (
     "connection reset", "early eof", "unexpected disconnect", "connection closed", "couldn't connect", "unable to connect", "the remote end hung up",
     "returned error: 5", "certificate",
 )  # fmt: skip
+# Which files configure git, and whom it trusts, is for whoever runs this; what else git reads from its environment is set here.
+_KEPT = ("GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
 _NOT_GIVEN = ("not our ref", "unadvertised object", "couldn't find remote ref")
 
 
@@ -149,7 +151,7 @@ def check_ref(ref: str | None) -> None:
 
 def environment(repository: Repository, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment in which git may talk to the repository's server: nobody is asked, and only for this host is there a token."""
-    kept = {name: value for name, value in environ.items() if name.startswith("GIT_SSL_") or not name.startswith(("GIT_", "SSH_ASKPASS"))}
+    kept = {name: value for name, value in environ.items() if name in _KEPT or not name.startswith(("GIT_", "SSH_ASKPASS"))}
     ssh = ["ssh", "-oBatchMode=yes", "-oStrictHostKeyChecking=accept-new", "-oConnectTimeout=30", "-oServerAliveInterval=30"]
     ssh += ["-i", repository.key, "-oIdentitiesOnly=yes"] if repository.key else []
     schemes = [*_SCHEMES, "file"] if environ.get(ALLOW_FILE) == "1" else _SCHEMES
@@ -317,8 +319,7 @@ class _Store:
                 raise HitlessError("ref_unknown", message, "Push the commit of the submodule.") from error
 
     def _is_clean(self, tree: Path) -> bool:
-        done = self._git("status", "--porcelain", "--ignored", cwd=tree, may_fail=True, failed="?")
-        return not done.strip()
+        return tree.is_dir() and not self._git("status", "--porcelain", "--ignored", cwd=tree, may_fail=True, failed="?").strip()
 
     def _forget(self, tree: Path) -> None:
         tree.with_name(tree.name + ".json").unlink(missing_ok=True)
