@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.plugin_utils._builders import builder_fault, why_builder
+from ansible_collections.hitless.paas.plugins.plugin_utils._tools import tool_said
 
 # Rows of the table that come from the build, in this order, and the decisions that explain them.
 _BUILD_ROWS = (("install", "package manager"), ("build", "build"), ("output", "output"), ("toolchain", ""), ("lockfiles", ""))
@@ -28,6 +29,8 @@ def plan_table(plan: Mapping[str, Any], app: Mapping[str, Any], asked: str | Non
     rows = [_row(plan, what, plan[what.replace(" ", "_")], what) for what in ("language", "version", "framework", "package manager")]
     rows.append({"what": "builder", "value": app["build"]["builder"], "why": why_builder(asked, plan)})
     rows += [_build_row(plan, app["build"], key, reason) for key, reason in _BUILD_ROWS]
+    if app["build"].get("tool"):
+        rows.append({"what": "mise", "value": tool_said(app["build"]["tool"]), "why": _file(plan, "version")})
     rows += [_service_row(plan, name, service) for name, service in app["services"].items()]
     for name in ("pre_deploy", "post_deploy"):
         command = app["hooks"].get(name)
