@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.hitless.paas.plugins.module_utils import _domains as _wishes
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _dotenv, _yaml
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import origin_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._yaml import Document, Key, Problem, dotted
 
 if TYPE_CHECKING:
@@ -505,7 +506,8 @@ def _settings(
     fill = {name: _filled(properties[name], merged.get(name)) for name in names}
     services = {name: _service(service) for name, service in (merged.get("services") or {}).items()}
     values = {
-        "app": data["app"], "target": target, "source": str(root), "provider": _provider(options, root), "services": services, **fill,
+        "app": data["app"], "target": target, "source": origin_of(data.get("source"), str(root)),
+        "provider": _provider(options, root), "services": services, **fill,
         "domains": [_domain(given, options) for given in fill["domains"]], "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
     }  # fmt: skip
     env = {**dotenv, **(merged.get("env") or {}), **secrets}
@@ -568,7 +570,7 @@ def _filled(rule: Mapping[str, Any], value: Any) -> Any:
         rule = {**schema()["$defs"][rule["$ref"].rpartition("/")[2]], **rule}
     if value is None:
         value = copy.deepcopy(rule.get("default"))
-    if "properties" in rule and rule.get("type") == "object":
+    if "properties" in rule and (rule.get("type") == "object" or isinstance(value, dict)):
         given = value or {}
         return {name: _filled(inner, given.get(name)) for name, inner in rule["properties"].items()}
     if value is not None and rule.get("x-type") in ("duration", "size"):

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 SCHEMA = json.loads((ROOT / "plugins" / "plugin_utils" / "schema" / "event.schema.json").read_text())
 
-SERVER = '''
+SERVER = """
 import os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -60,7 +60,7 @@ server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
 server.server_close()
-'''
+"""
 
 
 @dataclass(frozen=True)
