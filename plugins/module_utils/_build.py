@@ -159,7 +159,7 @@ class Build:
         if not missing:
             return False
         words = " ".join(missing)
-        command = "apt-get update -q && apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends -- " + words
+        command = "apt-get update -q && apt-get -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 install -q -y --no-install-recommends -- " + words
         env = {"DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
         self._start_unit([{"name": "toolchain", "command": command}], env, [], os.path.join(self.work, "run"))
         return True
