@@ -170,7 +170,7 @@ def put(app: App, name: str) -> None:
     own = yaml.safe_load(given.read_text()) if given.exists() else {}
     app.settings.pop("services")
     app.settings.update({**own, "app": app.name})
-    given.write_text(yaml.safe_dump(app.settings))
+    given.write_text(yaml.safe_dump(app.settings, sort_keys=False))
 
 
 def deploy(app: App) -> Events:
