@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -20,8 +21,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy import HaproxyRouter
-from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_domains, render_main
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_certs, render_challenges, render_domains, render_main
 from ansible_collections.hitless.paas.plugins.module_utils._router import Domain, Endpoint
+from authority import Authority
 
 _WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -120,22 +122,25 @@ class Haproxy:
     """HAProxy as the host runs it, with its files and sockets in ``folder``."""
 
     def __init__(self, folder):
-        for name in ("apps", "maps", "good"):
+        for name in ("apps", "maps", "good", "certs"):
             (folder / name).mkdir()
-        self.port = free_port()
+        self.port, self.tls_port = free_port(), free_port()
         self.layout = Layout(
             config=str(folder / "haproxy.cfg"),
             folder=str(folder),
             admin_socket=str(folder / "admin.sock"),
             master_socket=str(folder / "master.sock"),
             http=("127.0.0.1:%d" % self.port,),
-            https=(),
+            https=("127.0.0.1:%d" % self.tls_port,),
             user=None,
             chroot=None,
             keep_alive=2,
         )
         (folder / "haproxy.cfg").write_text(render_main(self.layout))
         (folder / "maps/domains.map").write_text(render_domains({}))
+        (folder / "maps/challenges.map").write_text(render_challenges({}))
+        (folder / "certs/default.pem").write_text("".join(Authority("Default").chain("hitless.invalid")))
+        (folder / "certs/list").write_text(render_certs([(str(folder / "certs/default.pem"), ())]))
         self.log = folder / "log"
         self.process = None
         self.router = HaproxyRouter(self.layout)
@@ -162,6 +167,12 @@ class Haproxy:
         link = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
         link.sendall(text.encode("latin-1"))
         return link
+
+    def served(self, name):
+        """The certificate that is served for ``name``, as PEM."""
+        context = ssl._create_unverified_context()
+        with socket.create_connection(("127.0.0.1", self.tls_port), timeout=10) as link, context.wrap_socket(link, server_hostname=name) as tls:
+            return ssl.DER_cert_to_PEM_cert(tls.getpeercert(binary_form=True))
 
     def get(self, path, host="shop.localhost", headers=""):
         """``(status, headers and body as text)`` of one request."""
