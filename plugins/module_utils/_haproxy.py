@@ -17,7 +17,7 @@ from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_confi
 from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_socket as _socket
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import write_atomic
-from ansible_collections.hitless.paas.plugins.module_utils._haproxy_certs import Certificates
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_certs import Certificates, fingerprint
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
 from ansible_collections.hitless.paas.plugins.module_utils._router import FULL_WEIGHT, Counters, LiveEndpoint, Router, backend_name, refuse_taken
 
@@ -406,6 +406,10 @@ class HaproxyRouter(Router):
     def certificates(self):
         """See Router."""
         return self._certificates.running()
+
+    def fingerprint(self, pem):
+        """See Router."""
+        return fingerprint(pem)
 
     def set_certificate(self, names, pem):
         """See Router."""

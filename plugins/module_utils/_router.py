@@ -163,7 +163,7 @@ class Router:
         self.change_domains(remove=[key for key, domain in self.domains().items() if (domain.app, domain.server) in servers])
 
     def certificates(self):
-        """The certificates that the running router has: ``{name: SHA-1 of the certificate, in hexadecimal}``."""
+        """The certificates that the running router has: ``{name: fingerprint}``."""
         raise NotImplementedError
 
     def set_certificate(self, names, pem):
@@ -172,6 +172,10 @@ class Router:
         It is called by the first of the names (of normalise_domain), and takes the place of the one of that name. Returns True when something changed.
         Raises ``certificate_invalid`` when the router cannot load it.
         """
+        raise NotImplementedError
+
+    def fingerprint(self, pem):
+        """What ``certificates`` calls the certificate of ``pem``."""
         raise NotImplementedError
 
     def remove_certificate(self, name):
