@@ -150,7 +150,8 @@ def domain_add(
         tls: whether they have a certificate; by default when a certificate authority can see that they are ours.
         hsts: seconds for which browsers ask by HTTPS alone.
         certificate: how it is had, over ``certificates`` of hitless.yml: ``email``, ``server``, ``staging``, ``challenge``,
-            ``dns_auth_hook``, ``dns_cleanup_hook``, ``eab_kid``, ``ca_bundle``, ``skip_checks``, ``name`` (names that say the same are on one certificate). The key of the account is in the environment, ``HITLESS_EAB_KEY``.
+            ``dns_auth_hook``, ``dns_cleanup_hook``, ``eab_kid``, ``ca_bundle``, ``skip_checks``, ``name`` (names that say the same are on one
+            certificate). The key of the account is in the environment, ``HITLESS_EAB_KEY``.
         certificate_file, key_file: your own certificate with its chain, and its key.
     """
     options: dict[str, Any] = {"path": path, "service": service, "redirect_to": redirect_to, "tls": tls, "hsts": hsts, "certificate": certificate}
