@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.hitless.paas.plugins.modules import domain
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
 
 class ActionModule(StepAction):
     """See the module of the same name."""
+
+    module = domain

@@ -153,6 +153,7 @@ ARGUMENTS = {
     "wait": {"type": "float", "default": 120.0},
     "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
 }
+REQUIRED_IF = [("state", "present", ("name",)), ("state", "absent", ("name",))]
 _OPTIONS = ("path", "service", "redirect_to", "tls", "hsts")
 
 
@@ -212,8 +213,7 @@ def change(params, check_mode):
 
 def main():
     """Run the module."""
-    needed = [("state", "present", ["name"]), ("state", "absent", ["name"])]
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=needed)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
     try:
         result = change(module.params, module.check_mode)
     except HitlessError as error:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._domains import checked, wish_key
@@ -19,7 +21,7 @@ HEALTH = {"health": {"type": "http", "path": "/healthz", "interval": 0.2, "timeo
 
 @pytest.fixture(params=["haproxy"])
 def proxy(request):
-    """Every router: it has ``router``, ``port``, ``start``, ``stop`` and ``get``."""
+    """Every router: it has ``router``, ``port``, ``start``, ``stop``, ``get``, ``connect``, ``secured`` and ``get_secured``."""
     return request.getfixturevalue(request.param)
 
 
@@ -162,3 +164,57 @@ def test_twenty_changes_of_names_fail_no_request(served):
             wait_until(lambda seen=seen: results.sent > seen + 40, what="the load")
     assert results.failures == {}
     assert set(results.versions) == {"shop.web"}
+
+
+def test_a_name_answers_over_tls_and_an_unknown_one_is_misdirected(served):
+    put(served, Domain("a.test", "shop", service="web"), Domain("r.test", "shop", redirect_to="a.test"))
+    assert served.get_secured("/", "a.test")[1].endswith("shop.web")
+    assert served.get_secured("/", "b.test")[0] == 421
+    status, text = served.get_secured("/p?q", "r.test")
+    assert (status, "location: https://a.test/p?q" in text.lower()) == (301, True)
+
+
+def test_hsts_is_said_over_tls_alone_and_only_where_it_is_asked_for(served):
+    put(served, Domain("a.test", "shop", service="web", https=True, hsts=31536000), Domain("b.test", "shop", service="web", https=True))
+    put(served, Domain("r.test", "shop", redirect_to="a.test", https=True, hsts=0))
+    said = {
+        name: [line for line in served.get_secured("/", name)[1].lower().split("\r\n") if line.startswith("strict-")] for name in ("a.test", "b.test", "r.test")
+    }
+    assert said == {"a.test": ["strict-transport-security: max-age=31536000"], "b.test": [], "r.test": ["strict-transport-security: max-age=0"]}
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_current_versions_of_tls_are_spoken_with_forward_secrecy(served, version):
+    with served.secured("a.test", minimum_version=version, maximum_version=version) as link:
+        cipher, spoken, _bits = link.cipher()
+        assert spoken == {ssl.TLSVersion.TLSv1_2: "TLSv1.2", ssl.TLSVersion.TLSv1_3: "TLSv1.3"}[version]
+        assert cipher.startswith(("ECDHE-", "DHE-", "TLS_"))
+        assert link.compression() is None
+
+
+def test_strong_ciphers_are_taken(served):
+    for cipher in ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"):
+        with served.secured("a.test", ciphers=cipher, maximum_version=ssl.TLSVersion.TLSv1_2) as link:
+            assert link.cipher()[0] == cipher
+
+
+WEAK = ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384", "ECDHE-ECDSA-AES256-SHA", "ECDHE-ECDSA-AES128-CCM8", "ECDHE-ECDSA-NULL-SHA"]
+
+
+@pytest.mark.parametrize("cipher", WEAK)
+def test_a_weak_cipher_is_refused(served, cipher):
+    with pytest.raises(ssl.SSLError, match="ALERT_HANDSHAKE_FAILURE"):
+        served.secured("a.test", ciphers=cipher + ":@SECLEVEL=0", maximum_version=ssl.TLSVersion.TLSv1_2)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_an_old_version_of_tls_is_refused(served, version):
+    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
+        served.secured("a.test", ciphers="ALL:@SECLEVEL=0", minimum_version=version, maximum_version=version)
+
+
+def test_http_2_is_offered_and_no_ticket_is_kept(served):
+    with served.secured("a.test", alpn=["h2", "http/1.1"], maximum_version=ssl.TLSVersion.TLSv1_2) as link:
+        assert link.selected_alpn_protocol() == "h2"
+        assert link.session.has_ticket is False
