@@ -30,6 +30,8 @@ UNITS = {
 Description=Renew the certificates of hitless
 Wants=network-online.target
 After=network-online.target haproxy.service
+# Whoever mends something starts it again and again.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot

@@ -264,7 +264,7 @@ def _failed(paths, deployment, params):
         return _unchanged()
     record = Record.load(paths, deployment)
     if record["status"] in ("FAILED", "CANCELLED"):
-        tell_ended(record)
+        tell_ended(record, _STATUS[params["state"]])
         return dict(_unchanged(), deployment=record.values, events=record.events)
     if record["status"] not in UNFINISHED:
         raise HitlessError("status_illegal", "Deployment %s is %s already; nothing was changed." % (record.id, record["status"]), "hitless status")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the product on a server of its own, beside what it is compared to, and print tables. Nothing is left behind.
 
-python tests/bench/run.py [switches] [warm] [small] [--runs 5] [--switches 20]
+python tests/bench/run.py [switches] [near] [far] [small] [--runs 5] [--switches 20]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -59,6 +60,7 @@ class Bench:
     def __init__(self, home: Path) -> None:
         self.folder = home / "app"
         self._count = 0
+        self.targets: dict[str, Any] = {}
         self.environ = os.environ | {
             "XDG_STATE_HOME": str(home / "state"),
             "PYTHONPATH": os.pathsep.join([str(ROOT / "wrapper"), str(ROOT / "build")]),
@@ -69,7 +71,7 @@ class Bench:
 
     def configure(self, **more: Any) -> None:
         """Write the app's hitless.yml."""
-        config = {"app": APP, "targets": {"prod": {"provider": "docker"}}, **more}
+        config = {"app": APP, "targets": {"prod": {"provider": "docker"}, **self.targets}, **more}
         (self.folder / "hitless.yml").write_text(json.dumps(config), encoding="utf-8")
 
     def change(self) -> None:
@@ -88,15 +90,20 @@ class Bench:
             sys.exit(f"hitless {' '.join(words)} failed: {events[-1:]}")
         return Run(time.perf_counter() - began, events)
 
-    def deploy(self) -> Run:
+    def deploy(self, target: str = "prod") -> Run:
         """A warm deploy of a change of one line."""
         self.change()
-        return self.hitless("deploy")
+        return self.hitless("deploy", "--target", target)
 
     @property
     def target(self) -> dict[str, Any]:
         """What ``create`` wrote about the server."""
-        return json.loads(next((Path(self.environ["XDG_STATE_HOME"]) / "hitless").glob("*/*/target.json")).read_text(encoding="utf-8"))
+        return json.loads((self.made / "target.json").read_text(encoding="utf-8"))
+
+    @property
+    def made(self) -> Path:
+        """Where ``create`` wrote what it knows of the server."""
+        return Path(self.environ["XDG_STATE_HOME"], "hitless", APP, "prod")
 
     def inside(self, *words: str, text: str = "") -> str:
         """Run a command in the server, past ssh."""
@@ -141,7 +148,7 @@ def switches(bench: Bench, options: argparse.Namespace) -> None:
     with load.running(delay=0.02) as results:
         for index in range(options.switches):
             if index % 2:
-                bench.hitless("rollback")
+                bench.hitless("rollback", "--target", "prod")
             else:
                 bench.deploy()
     failures = ", ".join(f"{kind}: {count}" for kind, count in results.failures.items()) or "none"
@@ -159,13 +166,13 @@ def switches(bench: Bench, options: argparse.Namespace) -> None:
 _WAYS = {"steps": [], "once": ["-o", "ControlMaster=auto", "-o", "ControlPersist=60s"]}
 
 
-def by_hand(bench: Bench, release: str, way: str) -> float:
-    """Wall seconds of the script written by hand; ends the whole when the version that it deployed is not what is served."""
-    target = bench.target
-    state = Path(bench.environ["XDG_STATE_HOME"], "hitless", APP, "prod")
-    ssh = ["ssh", "-p", str(target["port"]), "-i", str(state / "id_ed25519"), "-o", f"UserKnownHostsFile={state / 'known_hosts'}"]
-    ssh += [*_WAYS[way], "-o", f"ControlPath={bench.folder.parent}/%C", f"{target['user']}@{target['host']}"]
-    seconds = timed(lambda: subprocess.run([HERE / "by_hand.sh", way, bench.folder, release, *ssh], check=True, timeout=60))
+def by_hand(bench: Bench, release: str, way: str, port: int) -> float:
+    """Wall seconds of the script written by hand, over ssh on ``port``; ends the whole when the version that it deployed is not what is served."""
+    state = bench.made
+    ssh = ["ssh", "-p", str(port), "-i", str(state / "id_ed25519"), "-o", f"UserKnownHostsFile={bench.folder.parent / 'known_hosts'}"]
+    ssh += [*_WAYS[way], "-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR", "-o", f"ControlPath={bench.folder.parent}/%C"]
+    words = [HERE / "by_hand.sh", way, bench.folder, release, *ssh, "root@127.0.0.1"]
+    seconds = timed(lambda: subprocess.run(words, check=True, timeout=60))
     served, wanted = bench.page(_BY_HAND_PORT, "/"), (bench.folder / "VERSION").read_text(encoding="utf-8").strip()
     if served != wanted:
         sys.exit(f"the script by hand deployed {wanted}, and {served} is served")
@@ -192,7 +199,36 @@ def prepare_by_hand(bench: Bench) -> None:
     )
 
 
-def warm(bench: Bench, options: argparse.Namespace) -> None:
+def near(bench: Bench, options: argparse.Namespace) -> None:
+    """A warm deploy to a server as near as can be."""
+    warm(bench, options, "prod", bench.target["port"], "on the same machine")
+
+
+def far(bench: Bench, options: argparse.Namespace) -> None:
+    """A warm deploy to a server behind a network."""
+    with relayed(bench.target["port"]) as port:
+        bench.targets = {"far": {"hosts": [f"root@127.0.0.1:{port}"], "key": str(bench.made / "id_ed25519"), "host_key_checking": False}}
+        bench.configure()
+        warm(bench, options, "far", port, "20 ms away, one way")
+        bench.targets = {}
+        bench.configure()
+
+
+@contextlib.contextmanager
+def relayed(port: int) -> Iterator[int]:
+    """A port that leads to ``port``, each byte 20 ms later."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        listening = probe.getsockname()[1]
+    words = [sys.executable, ROOT / "tests" / "relay.py", "--listen", f"127.0.0.1:{listening}", "--to", f"127.0.0.1:{port}", "--delay", "0.02"]
+    with subprocess.Popen(words) as relay:
+        try:
+            yield listening
+        finally:
+            relay.terminate()
+
+
+def warm(bench: Bench, options: argparse.Namespace, target: str, port: int, where: str) -> None:
     """A warm deploy of a change of one line beside the script written by hand."""
     prepare_by_hand(bench)
     ours: list[float] = []
@@ -200,9 +236,9 @@ def warm(bench: Bench, options: argparse.Namespace) -> None:
     boots: list[float] = []
     phases: dict[str, list[float]] = defaultdict(list)
     for index in range(options.runs + 1):
-        run = bench.deploy()
+        run = bench.deploy(target)
         boot = float(bench.page(80, "/boot"))
-        hand = {way: by_hand(bench, f"{way}-{index}", way) - float(bench.page(_BY_HAND_PORT, "/boot")) for way in _WAYS}
+        hand = {way: by_hand(bench, f"{target}-{way}-{index}", way, port) - float(bench.page(_BY_HAND_PORT, "/boot")) for way in _WAYS}
         if index == 0:
             continue  # the first one of each opens the ssh connection
         ours.append(run.seconds - sum(run.phases.get(name, 0.0) for name in ("install", "build")) - boot)
@@ -215,9 +251,9 @@ def warm(bench: Bench, options: argparse.Namespace) -> None:
     rows = [[name, f"{median(values):.2f} s", "", ""] for name, values in phases.items()]
     rows.append(["all else (Python, Ansible, ssh, what lies between)", f"{median(ours) + median(boots) - told:.2f} s", "", ""])
     rows.append(["all, without the app's boot", f"{median(ours):.2f} s", *(f"{median(values):.2f} s" for values in theirs.values())])
-    rows.append(["hitless takes (goal 2.0 times the script of steps)", "", *(f"{median(ours) / median(values):.1f} times" for values in theirs.values())])
+    rows.append(["hitless takes (goal 2.0 times)", "", *(f"{median(ours) / median(values):.1f} times" for values in theirs.values())])
     table(
-        "Warm deploy of a change of one line",
+        f"Warm deploy of a change of one line to a server {where}",
         ["phase", "hitless", "by hand: ssh for each step", "by hand: one call, connection open"],
         rows,
         f"Medians of {len(ours)} runs, in turn. The app's boot ({median(boots):.2f} s until it listens) is in health and left out of every sum.",
@@ -232,7 +268,7 @@ def small(bench: Bench, options: argparse.Namespace) -> None:
     ansible = [str(Path(sys.executable).parent / "ansible"), "-i", str(folder / "hitless.yml"), "all", "-m", "ping"]
     for index in range(options.runs + 1):
         seconds = [
-            bench.hitless("deploy").seconds,
+            bench.hitless("deploy", "--target", "prod").seconds,
             timed(lambda: subprocess.run(ansible, cwd=folder, env=bench.ansible(), check=True, stdout=subprocess.DEVNULL)),
             timed(lambda: subprocess.run([sys.executable, "-m", "hitless", "--help"], env=bench.environ, check=True, stdout=subprocess.DEVNULL)),
         ]
@@ -240,7 +276,7 @@ def small(bench: Bench, options: argparse.Namespace) -> None:
             for values, value in zip((nothing, ping, helped), seconds, strict=True):
                 values.append(value)
     for _ in range(options.runs):
-        run = bench.hitless("rollback")
+        run = bench.hitless("rollback", "--target", "prod")
         back.append((run.seconds, run.phases.get("start", 0.0) + run.phases.get("health", 0.0)))
     wall, boot = (median([pair[part] for pair in back]) for part in (0, 1))
     rows = [
@@ -270,7 +306,7 @@ def delays(bench: Bench) -> list[list[str]]:
 def tasks(bench: Bench) -> list[list[str]]:
     """What Ansible itself says that it ran on the host."""
     bench.change()
-    command = [sys.executable, "-m", "hitless", "deploy", "--verbose"]
+    command = [sys.executable, "-m", "hitless", "deploy", "--target", "prod", "--verbose"]
     done = subprocess.run(command, cwd=bench.folder, env=bench.environ | {"ANSIBLE_VERBOSITY": "3"}, check=True, capture_output=True, text=True)
     called = [line for line in (done.stdout + done.stderr).splitlines() if "SSH: EXEC" in line]
     modules = sum("/.library/" in line for line in called)
@@ -280,7 +316,7 @@ def tasks(bench: Bench) -> list[list[str]]:
     ]
 
 
-TABLES: dict[str, Callable[[Bench, argparse.Namespace], None]] = {"switches": switches, "warm": warm, "small": small}
+TABLES: dict[str, Callable[[Bench, argparse.Namespace], None]] = {"switches": switches, "near": near, "far": far, "small": small}
 
 
 @contextlib.contextmanager
@@ -290,10 +326,11 @@ def bench_host() -> Iterator[Bench]:
     try:
         bench = Bench(home)
         try:
-            bench.hitless("up")
+            bench.hitless("up", "--target", "prod")
             yield bench
         finally:
-            subprocess.run([sys.executable, "-m", "hitless", "destroy", "--yes"], cwd=bench.folder, env=bench.environ, check=False, stdout=subprocess.DEVNULL)
+            words = [sys.executable, "-m", "hitless", "destroy", "--target", "prod", "--yes"]
+            subprocess.run(words, cwd=bench.folder, env=bench.environ, check=False, stdout=subprocess.DEVNULL)
     finally:
         shutil.rmtree(home)
 

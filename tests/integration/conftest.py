@@ -21,9 +21,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy import HaproxyRouter
-from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_certs, render_challenges, render_domains, render_main
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_challenges, render_domains, render_main
 from ansible_collections.hitless.paas.plugins.module_utils._router import Domain, Endpoint
-from authority import Authority
 
 _WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -39,6 +38,12 @@ def wait_until(condition, seconds=10.0, what="the condition"):
     while not condition():
         assert time.monotonic() < until, "%s did not come true within %s s" % (what, seconds)
         time.sleep(0.02)
+
+
+def self_signed(name):
+    """A certificate for ``name`` and its key, in one text."""
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=%s" % name, "-keyout", "-", "-out", "-"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
 class App:
@@ -124,14 +129,14 @@ class Haproxy:
     def __init__(self, folder):
         for name in ("apps", "maps", "good", "certs"):
             (folder / name).mkdir()
-        self.port, self.tls_port = free_port(), free_port()
+        self.port, self.https_port = free_port(), free_port()
         self.layout = Layout(
             config=str(folder / "haproxy.cfg"),
             folder=str(folder),
             admin_socket=str(folder / "admin.sock"),
             master_socket=str(folder / "master.sock"),
             http=("127.0.0.1:%d" % self.port,),
-            https=("127.0.0.1:%d" % self.tls_port,),
+            https=("127.0.0.1:%d" % self.https_port,),
             user=None,
             chroot=None,
             keep_alive=2,
@@ -139,8 +144,8 @@ class Haproxy:
         (folder / "haproxy.cfg").write_text(render_main(self.layout))
         (folder / "maps/domains.map").write_text(render_domains({}))
         (folder / "maps/challenges.map").write_text(render_challenges({}))
-        (folder / "certs/default.pem").write_text("".join(Authority("Default").chain("hitless.invalid")))
-        (folder / "certs/list").write_text(render_certs([(str(folder / "certs/default.pem"), ())]))
+        (folder / "certs/default.pem").write_text(self_signed("hitless.invalid"))
+        (folder / "certs/list").write_text("%s/certs/default.pem\n" % folder)
         self.log = folder / "log"
         self.process = None
         self.router = HaproxyRouter(self.layout)
@@ -176,7 +181,7 @@ class Haproxy:
         context.set_ciphers(options.pop("ciphers", "DEFAULT"))
         for option, value in options.items():
             setattr(context, option, value)
-        link = socket.create_connection(("127.0.0.1", self.tls_port), timeout=10)
+        link = socket.create_connection(("127.0.0.1", self.https_port), timeout=10)
         try:
             return context.wrap_socket(link, server_hostname=name)
         except BaseException:

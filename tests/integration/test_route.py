@@ -74,7 +74,7 @@ class World:
         deployment, started = self.start(number, replicas)
         self.runtime.running["web", deployment, 1].healthy = healthy
         paths = AppPaths(app, str(Path(self.haproxy.layout.folder) / "root"))
-        ports = (self.haproxy.port, tls_port or self.haproxy.tls_port)
+        ports = (self.haproxy.port, tls_port or self.haproxy.https_port)
         steps = Switchover(app, deployment, self.haproxy.router, self.runtime, DomainBook(paths, self.haproxy.router, lambda: set(secured)), self.note, ports)
         services = {"web": dict(SERVICE, **(service or {})), "worker": {"type": "worker", "stop_timeout": 1.0}}
         plan = steps.plan(services, {"web": started, "worker": [{"n": 1, "address": None, "port": None}]}, list(hosts), ["10.0.0.9"], preview)

@@ -205,10 +205,18 @@ def events(folder: Folder = ".", target: str | None = None, *, file: Folder | No
 
 
 def logs(
-    folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, deployment: str | None = None, phase: str | None = None
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    deployment: str | None = None,
+    phase: str | None = None,
+    follow: bool = False,
 ) -> Iterator[Event]:
-    """The log of the last deployment, or of the one named; of one phase, where it is named."""
-    return _run("logs", folder, target, file, deployment=deployment, phase=phase)
+    """The log of the last deployment, or of the one named; of one phase, where it is named. With ``follow`` a ``Log`` for each line that the replicas
+    write, until the iterator is closed.
+    """
+    return _run("logs", folder, target, file, deployment=deployment, phase=phase, follow=follow)
 
 
 def plan(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:

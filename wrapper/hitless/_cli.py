@@ -82,6 +82,7 @@ _detach = click.option("--detach", is_flag=True, help="Go on in the background."
 _deployment = click.argument("deployment", required=False)
 _to = click.option("--to", metavar="DEPLOYMENT", help="The deployment to go back to.  [default: the good one before]")
 _phase = click.option("--phase", help="The log of one phase: install, build, pre_deploy, ...")
+_followed = click.option("-F", "--follow", is_flag=True, help="Go on with what the replicas write, until Ctrl-C.")
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
@@ -114,7 +115,7 @@ _verb("rollback", _to, _wait, text="Go back to the release before; nothing is bu
 _verb("status", text="What serves, since when and where.")
 _verb("ps", text="The replicas that run.")
 _verb("events", _deployment, text="The deployments so far, or the phases of one.")
-_verb("logs", _deployment, _phase, text="The log of the last deployment, or of another.")
+_verb("logs", _deployment, _phase, _followed, text="The log of the last deployment, or of another.")
 
 
 @cli.group("domain", cls=_InOrder, help="Host names of the app: add, remove, list, sync.")
