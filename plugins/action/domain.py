@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.modules import domain
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
@@ -13,3 +17,20 @@ class ActionModule(StepAction):
     """See the module of the same name."""
 
     module = domain
+
+    def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Run the module; files on this side are read here."""
+        args = dict(self._task.args)
+        for name in ("certificate", "key"):
+            path = args.pop(name + "_file", None)
+            if path:
+                args[name + "_pem"] = _read(str(path))
+        return self.run_module(args, task_vars)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not PEM text"
+        raise HitlessError("config_invalid", f"{path} cannot be read: {why}; nothing was changed", f"ls -l {path}") from error

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 
@@ -12,6 +13,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _LONGEST = 253
+_LONGEST_FILE = 200
 # RFC 2606, RFC 6761, RFC 6762, RFC 8375, and what ICANN set aside.
 _PRIVATE = (".test", ".example", ".invalid", ".localhost", ".local", ".internal", ".home.arpa", ".onion")
 
@@ -68,6 +70,15 @@ def normalise_domain(name):
     if "." not in rest or _ip(rest) is not None or len(rest) + 2 > _LONGEST:
         _refuse(name, "a wildcard stands for one label before a domain, as in *.example.com")
     return "*." + rest
+
+
+def file_name(name):
+    """What the files that belong to a name (of normalise_domain) are called: ``_.example.com`` for a wildcard; no file of another kind is called so."""
+    text = "_" + name[1:] if name.startswith("*.") else name
+    if "." not in text:
+        return text + "_"
+    # A file name has room for 255 bytes.
+    return text if len(text) <= _LONGEST_FILE else "%s_%s" % (text[:_LONGEST_FILE], hashlib.sha256(text.encode("ascii")).hexdigest()[:16])
 
 
 def wildcard_of(name):

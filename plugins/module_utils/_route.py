@@ -136,6 +136,10 @@ class Switchover:
         self._book.changes(wanted)
         return wishes, [wanted[key] for key in _domains.best_names(config, addresses, self.app, wanted)]
 
+    def uncovered(self, plan):
+        """The names that are to have a certificate and have none yet, as a set."""
+        return {wish["name"] for group in self._book.lacking(plan.wishes).values() for wish in group}
+
     def serving(self, plan):
         """The endpoints that get new requests by the router's configuration, as a set."""
         return {endpoint for name in plan.services for endpoint, weight in self._router.configured(self.app, name).items() if weight}

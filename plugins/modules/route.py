@@ -119,6 +119,12 @@ deployment:
   returned: always
   type: dict
   sample: {id: "20261121080000", requests: {sent: 120, failed: 0, held: 0, cut: 0}, phases: [], urls: ["http://shop.example.com"]}
+uncovered:
+  description: Names that are to have a certificate and have none yet.
+  returned: success, and not in check mode
+  type: list
+  elements: str
+  sample: [shop.example.com]
 events:
   description: What happened, in order.
   returned: always
@@ -128,6 +134,7 @@ events:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._certificates import live_names
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._domains import url
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
@@ -160,7 +167,7 @@ ARGUMENTS = {
 def _switchover(params, emit):
     deployment, app = check_deployment(params["deployment"]), check_name("app", params["app"])
     routes = router(params["router"])
-    book = DomainBook(AppPaths(app), routes)
+    book = DomainBook(AppPaths(app), routes, live_names)
     return Switchover(app, deployment, routes, runtime(params["runtime"]), book, emit, (params["http_port"], params["https_port"]))
 
 
@@ -211,7 +218,7 @@ def _work(params):
         record["urls"] = [url(domain, ports) for domain in plan.domains]
         record["preview_url"] = url(plan.preview, ports) if plan.preview else None
         _go(steps, plan, record, params)
-        return _result(plan, serving)
+        return dict(_result(plan, serving), uncovered=sorted(steps.uncovered(plan)))
 
     return work
 

@@ -502,25 +502,27 @@ def _settings(
     options = dict((data.get("targets") or {}).get(target) or {})
     merged = _over(data, {key: options.pop(key) for key in _TARGET_OVERRIDES if key in options})
     properties = schema()["properties"]
-    names = ("build", "hooks", "lock", "mounts", "domains", "preview_domain", "keep_releases", "runtime", "router")
+    names = ("build", "hooks", "lock", "mounts", "domains", "certificates", "preview_domain", "keep_releases", "runtime", "router")
     fill = {name: _filled(properties[name], merged.get(name)) for name in names}
     services = {name: _service(service) for name, service in (merged.get("services") or {}).items()}
     values = {
         "app": data["app"], "target": target, "source": origin_of(data.get("source"), str(root)),
         "provider": _provider(options, root), "services": services, **fill,
-        "domains": [_domain(given, options) for given in fill["domains"]], "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
+        "domains": [_domain(given, fill["certificates"], options) for given in fill["domains"]],
+        "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
     }  # fmt: skip
     env = {**dotenv, **(merged.get("env") or {}), **secrets}
     secret_names = sorted({*dotenv, *secrets, *missing} - (set(merged.get("env") or {}) - set(secrets)))
     return Settings(values, env, secret_names, missing, path)
 
 
-def _domain(given: str | Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
+def _domain(given: str | Mapping[str, Any], certificates: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
     """One domain with all that it can have. No certificate authority sees the server in a local container: there TLS has to be asked for."""
-    wish: dict[str, Any] = _wishes.checked(given, "config")
-    asked = given.get("tls") if isinstance(given, Mapping) else None
+    asked: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
+    special = {key: value for key, value in (asked.get("certificate") or {}).items() if value is not None}
+    wish: dict[str, Any] = _wishes.checked({**asked, "certificate": {**certificates, **special}}, "config")
     del wish["from"]
-    return {**wish, "tls": False, "hsts": None} if asked is None and _provider_name(target) == "docker" else wish
+    return {**wish, "tls": False, "hsts": None} if asked.get("tls") is None and _provider_name(target) == "docker" else wish
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class Host:
     port: int
     key: Path
     http_port: int
+    https_port: int
 
     def sh(self, script: str) -> str:
         """The output of a script that runs there as root."""
@@ -102,7 +103,7 @@ def made_host(about: str, state: Path, folders: pytest.TempPathFactory) -> Itera
             assert done.returncode == 0, done.stdout + done.stderr
         made = state / "hitless" / name / "dev"
         target = json.loads((made / "target.json").read_text())
-        yield Host(target["container"], target["port"], made / "id_ed25519", target["http_port"])
+        yield Host(target["container"], target["port"], made / "id_ed25519", target["http_port"], target["https_port"])
     finally:
         command(folder, state, "destroy", "--yes")
 

@@ -185,6 +185,55 @@ def test_which_names_a_certificate_stands_for(name, secured, covered):
     assert _domains.is_covered(name, secured) is covered
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"color": "red"},
+        {"email": 7},
+        {"email": "-x"},
+        {"email": "a\nb"},
+        {"server": "--dir"},
+        {"challenge": "tls-alpn-01"},
+        {"name": "a b"},
+        {"own": "yes"},
+        {"eab_key": "secret"},
+    ],
+    ids=repr,
+)
+def test_what_a_certificate_cannot_have_is_refused(given):
+    with pytest.raises(HitlessError) as refused:
+        wish("a.com", certificate=given)
+    assert refused.value.code == "config_invalid"
+
+
+def test_options_that_say_nothing_are_not_kept():
+    given = {"email": "a@b.c", "server": None, "staging": False, "challenge": "http-01", "dns_auth_hook": "", "name": "A.com."}
+    assert wish("b.com", certificate=given)["certificate"] == {"email": "a@b.c", "name": "a.com"}
+
+
+def test_certificates_that_are_missing_are_asked_for_once_with_all_their_names():
+    shared = {"certificate": {"name": "a.com"}}
+    asked = wishes(
+        wish("a.com", path="/x", **shared),
+        wish("b.com", **shared),
+        wish("c.com", **shared),
+        wish("d.com"),
+        wish("own.com", certificate={"own": True}),
+        wish("e.test"),
+    )
+    lacking = _domains.lacking(asked, {"c.com"})
+    assert {name: [one["name"] for one in group] for name, group in lacking.items()} == {"a.com": ["a.com", "b.com"], "d.com": ["d.com"]}
+    assert _domains.certificate_names("a.com", asked) == ["a.com", "b.com", "c.com"]
+    assert _domains.lacking(asked, {"a.com", "b.com", "c.com", "d.com"}) == {}
+
+
+def test_a_certificate_goes_with_the_last_of_its_names():
+    before = wishes(wish("a.com"), wish("b.com", certificate={"name": "a.com"}), wish("c.com"), wish("d.com", tls=False))
+    assert _domains.orphaned(before, _domains.removed(before, ["a.com"])) == []
+    assert _domains.orphaned(before, _domains.removed(before, ["a.com", "b.com", "d.com"])) == ["a.com"]
+    assert _domains.orphaned(before, before) == []
+
+
 KNOWN = {
     "a.com": Domain("a.com", "shop", service="web"),
     "gone.com": Domain("gone.com", "shop", service="web"),

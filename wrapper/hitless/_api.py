@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hitless._errors import ConfigError, RunFailed
@@ -169,6 +169,9 @@ def domain_add(
     redirect_to: str | None = None,
     tls: bool | None = None,
     hsts: int | None = None,
+    certificate: Mapping[str, Any] | None = None,
+    certificate_file: Folder | None = None,
+    key_file: Folder | None = None,
 ) -> Iterator[Event]:
     """Lead host names to the app while it serves.
 
@@ -179,15 +182,21 @@ def domain_add(
         redirect_to: where requests are sent in place of answering them, a host name or the beginning of a URL.
         tls: whether they have a certificate; by default when a certificate authority can see that they are ours.
         hsts: seconds for which browsers ask by HTTPS alone.
+        certificate: how it is had, over ``certificates`` of hitless.yml: ``email``, ``server``, ``staging``, ``challenge``,
+            ``dns_auth_hook``, ``dns_cleanup_hook``, ``eab_kid``, ``ca_bundle``, ``skip_checks``, ``name`` (names that say the same are on one
+            certificate). The key of the account is in the environment, ``HITLESS_EAB_KEY``.
+        certificate_file, key_file: your own certificate with its chain, and its key.
     """
-    options = domain_options(names, path=path, service=service, redirect_to=redirect_to, tls=tls, hsts=hsts)
-    return _run("domain_add", folder, target, file, **options)
+    options: dict[str, Any] = {"path": path, "service": service, "redirect_to": redirect_to, "tls": tls, "hsts": hsts, "certificate": certificate}
+    return _run("domain_add", folder, target, file, **domain_options(names, certificate_file=certificate_file, key_file=key_file, **options))
 
 
 def domain_options(names: str | Iterable[str], **options: Any) -> dict[str, Any]:
     """The variables of a run about domains, without their prefix."""
-    tls = options.pop("tls", None)
+    tls, files = options.pop("tls", None), {name: options.pop(name, None) for name in ("certificate_file", "key_file")}
     given = {"names": [names] if isinstance(names, str) else list(names), "tls": None if tls is None else "yes" if tls else "no", **options}
+    given |= {name: os.path.abspath(path) for name, path in files.items() if path}
+    given["certificate"] = {key: value for key, value in (options.get("certificate") or {}).items() if value} or None
     return {_DOMAIN + name: value for name, value in given.items()}
 
 

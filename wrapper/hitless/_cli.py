@@ -131,7 +131,11 @@ def _domain() -> None:
 
 
 _names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+_readable = click.Path(exists=True, dir_okay=False)
 _path = click.option("--path", metavar="/PATH", help="Only this path and what is below it.")
+
+
+_CERTIFICATE = ("email", "server", "staging", "eab_kid", "challenge", "dns_auth_hook", "dns_cleanup_hook", "ca_bundle", "skip_checks", "name")
 
 
 @_domain.command("add", help="Lead host names to the app; no request is lost.")
@@ -141,10 +145,24 @@ _path = click.option("--path", metavar="/PATH", help="Only this path and what is
 @click.option("--redirect-to", metavar="NAME|URL", help="Send requests there, to the same path, in place of answering them.")
 @click.option("--no-tls", is_flag=True, help="Plain HTTP, without a certificate.")
 @click.option("--hsts", type=click.IntRange(min=0), metavar="SECONDS", help="Have browsers ask by HTTPS alone for that long.")
+@click.option("--email", help="Where the certificate authority writes to.")
+@click.option("--acme-server", "server", metavar="URL", help="The directory of another certificate authority.  [default: Let's Encrypt]")
+@click.option("--staging", is_flag=True, help="Let's Encrypt's staging server, whose certificates nobody trusts.")
+@click.option("--eab-kid", metavar="ID", help="An account at the certificate authority; its key is in HITLESS_EAB_KEY.")
+@click.option("--challenge", type=click.Choice(["http-01", "dns-01"]), help="How the name is seen to be yours.  [default: http-01]")
+@click.option("--dns-hook", "dns_auth_hook", metavar="COMMAND", help="With dns-01: the command on the host that puts the record.")
+@click.option("--dns-cleanup-hook", metavar="COMMAND", help="With dns-01: the command on the host that takes the record out.")
+@click.option("--ca-bundle", metavar="FILE", help="Whom to trust, a file on the host, for a private certificate authority.")
+@click.option("--skip-checks", is_flag=True, help="Ask the authority although a name does not seem to lead to the host.")
+@click.option("--certificate-name", "name", metavar="NAME", help="Put the names on the certificate of this name.  [default: one each]")
+@click.option("--certificate", "certificate_file", type=_readable, metavar="FILE", help="Your own certificate, with its chain.")
+@click.option("--key", "key_file", type=_readable, metavar="FILE", help="The key of your own certificate.")
 @_common
 def _domain_add(names: tuple[str, ...], no_tls: bool, **values: Any) -> int:
     common = _take_common(values)
-    return _follow("domain_add", _open(common), common, _api.domain_options(names, tls=False if no_tls else None, **values))
+    certificate = {key: values.pop(key) for key in _CERTIFICATE}
+    options = _api.domain_options(names, tls=False if no_tls else None, certificate=certificate, **values)
+    return _follow("domain_add", _open(common), common, options)
 
 
 @_domain.command("remove", help="Take host names from the app.")
