@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible_collections.hitless.paas.plugins.modules import route
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
@@ -14,3 +16,9 @@ class ActionModule(StepAction):
 
     module = route
     phases = ("switch", "bake", "drain")
+
+    def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Announce the first phase of the part, and run it."""
+        if self._task.args.get("part") == "drain":
+            self.phases = ("drain",)
+        return super().step(task_vars)

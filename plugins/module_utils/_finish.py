@@ -33,6 +33,7 @@ def finish(record, paths, keep):
         "deployed",
         status="RUNNING",
         url=(record["urls"] or [None])[0],
+        urls=record["urls"],
         preview_url=record["preview_url"],
         release=record["release"],
         seconds=seconds,
@@ -96,7 +97,7 @@ def fail(record, paths, status, failure):
     Args:
         record: Record, not finished.
         status: FAILED or CANCELLED.
-        failure: ``reason``, ``phase``, ``hint``, ``log_tail``, ``exit`` of the error, each may be None.
+        failure: ``reason``, ``phase``, ``hint``, ``log_tail``, ``exit`` of the error, and ``because_of``, the host that failed when it was not this one.
     """
     stop_builds(paths.app)
     stop_hooks(paths.app)
@@ -121,7 +122,7 @@ def fail(record, paths, status, failure):
     if record["status"] == "CANCELLED":
         tell_cancelled(record, live)
     else:
-        tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint)
+        tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint, because_of=failure.get("because_of"))
 
 
 def tell_cancelled(record, live):
@@ -130,9 +131,9 @@ def tell_cancelled(record, live):
     record.emit("deployed", status="CANCELLED", seconds=0.0, requests=record["requests"], changed=True, **facts)
 
 
-def tell_failed(record, phase, exit_code, rolled_back=True, hint=None):
-    """Emit the last event of a deployment that ended badly."""
-    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"]}
+def tell_failed(record, phase, exit_code, rolled_back=True, hint=None, because_of=None):
+    """Emit the last event of a deployment that ended badly. ``because_of``: the host that is to blame, when it is not this one."""
+    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"], "because_of": because_of}
     record.emit("failed", phase=phase, rolled_back=rolled_back, exit=exit_code, **facts)
 
 

@@ -41,6 +41,15 @@ def new_deployment_id(taken, now):
     return moment.strftime(_ID_FORM)
 
 
+def agreed_id(taken, wanted):
+    """``wanted``, the id that the first host of several chose. HitlessError ``id_taken`` when it would not be the newest here: order is time."""
+    newest = max(taken, default="")
+    if newest < wanted:
+        return wanted
+    message = "This host has the deployment %s already, so it cannot take part in %s, which another host began; nothing was changed." % (newest, wanted)
+    raise HitlessError("id_taken", message, "Deploy again; if it stays, the clocks of the hosts differ: timedatectl")
+
+
 def parse_time(text):
     """The datetime (UTC, without zone) of a time as records and events write it."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ")

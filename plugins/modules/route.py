@@ -58,6 +58,13 @@ options:
       - The deployment can be seen at C(<deployment>.<app>.) and this domain, before it takes over and until its replicas stop.
       - That name leads to the first replica of the service that the app's names lead to, and to no other.
     type: str
+  part:
+    description:
+      - With V(switch) the old replicas stay beside the new ones, so that the deployment can still go back, and a later run with V(drain) stops them.
+      - On several hosts all of them switch before any of them drains.
+    type: str
+    choices: [all, switch, drain]
+    default: all
   old:
     description:
       - Id of the deployment to stop.
@@ -126,7 +133,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._route import Switchover, difference
-from ansible_collections.hitless.paas.plugins.module_utils._router import router
+from ansible_collections.hitless.paas.plugins.module_utils._router import Counters, router
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
@@ -138,6 +145,7 @@ ARGUMENTS = {
     "domains": {"type": "list", "elements": "raw", "default": []},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "old": {"type": "str"},
+    "part": {"type": "str", "choices": ["all", "switch", "drain"], "default": "all"},
     "preview_domain": {"type": "str"},
     "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
     "runtime": {"type": "str", "default": "systemd"},
@@ -159,22 +167,31 @@ def _plan(steps, params):
     return steps.plan(params["services"], params["replicas"], params["domains"], params["addresses"], params["preview_domain"])
 
 
-def _go(steps, plan, record, old):
-    """Every step in order; the record says how the requests fared, whether it ends well or not."""
-    before, cut = steps.counters(plan), 0
+def _go(steps, plan, record, old, part):
+    """The steps of a part in order; the record says how the requests fared, whether it ends well or not."""
+    before = Counters(*record.values.pop("counted")) if part == "drain" else steps.counters(plan)
+    cut = 0
     try:
-        with record.phase("switch"):
-            steps.switch(plan)
-            switched = steps.counters(plan)
-            steps.check(plan)
-        with record.phase("bake"):
-            steps.bake(plan, switched)
+        if part != "drain":
+            _switch(steps, plan, record)
+        if part == "switch":
+            record["counted"] = list(before)
+            return
         with record.phase("drain"):
             cut = steps.drain(plan, plan.old)
             steps.retire(plan, old)
     finally:
         counted = difference(before, steps.counters(plan))
         record["requests"] = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
+
+
+def _switch(steps, plan, record):
+    with record.phase("switch"):
+        steps.switch(plan)
+        switched = steps.counters(plan)
+        steps.check(plan)
+    with record.phase("bake"):
+        steps.bake(plan, switched)
 
 
 def _result(plan, serving):
@@ -193,7 +210,7 @@ def _work(params):
         ports = (params["public_port"], params["public_https_port"])
         record["urls"] = [url(domain, ports) for domain in plan.domains]
         record["preview_url"] = url(plan.preview, ports) if plan.preview else None
-        _go(steps, plan, record, params["old"] or record["previous"])
+        _go(steps, plan, record, params["old"] or record["previous"], params["part"])
         return _result(plan, serving)
 
     return work
