@@ -44,10 +44,9 @@ def test_every_step_is_there():
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_refuses_a_bad_name_of_an_app_in_its_own_words(library, name):
     spec = importlib.import_module(f"ansible_collections.hitless.paas.plugins.modules.{name}").ARGUMENTS
-    given = {
-        key: {} if option["type"] == "dict" else [] if option["type"] == "list" else "20261121080000" for key, option in spec.items() if option.get("required")
-    }
-    choices = {key: option["choices"][0] for key, option in spec.items() if option.get("required") and "choices" in option}
+    needed = {key: option for key, option in spec.items() if option.get("required")}
+    given = {key: {} if option["type"] == "dict" else [] if option["type"] == "list" else "20261121080000" for key, option in needed.items()}
+    choices = {key: option["choices"][0] for key, option in needed.items() if "choices" in option}
     checked = ArgumentSpecValidator(spec).validate({**given, **choices, "app": "../shop"})
     assert checked.error_messages == []
     result = run(library, name, checked.validated_parameters)
