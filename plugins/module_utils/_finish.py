@@ -10,7 +10,7 @@ import shutil
 
 from ansible_collections.hitless.paas.plugins.module_utils._begin import releases_on_disk
 from ansible_collections.hitless.paas.plugins.module_utils._build import stop_builds
-from ansible_collections.hitless.paas.plugins.module_utils._errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NEEDS_PERSON
+from ansible_collections.hitless.paas.plugins.module_utils._errors import ELSEWHERE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NEEDS_PERSON
 from ansible_collections.hitless.paas.plugins.module_utils._history import keep_set, prune_plan
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record
 from ansible_collections.hitless.paas.plugins.module_utils._repair import Host, repair_action, stop_hooks, take_over
@@ -85,7 +85,7 @@ def _remove_leftovers(paths):
                 shutil.rmtree(os.path.join(folder, name))
 
 
-_ENDED = {"FAILED": "The run was ended.", "CANCELLED": "The deployment was cancelled; what served before still serves."}
+_ENDED = {"FAILED": ELSEWHERE, "CANCELLED": "The deployment was cancelled; what served before still serves."}
 
 
 def fail(record, paths, status, failure):

@@ -93,4 +93,5 @@ def is_public(name, private_too=False):
 
 def default_names(app, addresses):
     """What an app without domains answers to: ``(its own name, names that the first such app on a host gets)``."""
-    return "%s.localhost" % app, ["localhost", "127.0.0.1"] + [normalise(address) for address in addresses]
+    offered = ["localhost", "127.0.0.1"] + [normalise(address) for address in addresses]
+    return "%s.localhost" % app, list(dict.fromkeys(offered))

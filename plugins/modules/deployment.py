@@ -43,11 +43,24 @@ options:
   settings:
     description: The settings of C(hitless.yml). The action plugin makes O(plan) and O(source) of them.
     type: dict
+  origin:
+    description:
+      - What is deployed instead of the source in O(settings), a folder, an archive, a git URL,
+        or a dictionary with C(git) and what else C(source) in C(hitless.yml) has.
+      - The action plugin takes it.
+    type: raw
+  ref:
+    description: Branch, tag or commit of a git source, over that of O(settings). The action plugin takes it.
+    type: str
+  builder:
+    description: The builder, over that of O(settings). The action plugin takes it.
+    type: str
+    choices: [auto, native, dockerfile, image, nixpacks, railpack]
   plan:
     description: The resolved app.
     type: dict
   source:
-    description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author) and C(dirty).
+    description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author), C(dirty), and of a git source C(url) and C(ref).
     type: dict
     default: {}
   planned:
@@ -77,6 +90,11 @@ options:
     default: 0.0
   steal:
     description: Id of a deployment whose run is known to be dead, so that its lock may be taken.
+    type: str
+  proposed:
+    description:
+      - The id that a new deployment is to have on every host of the run, which the action plugin proposes.
+      - The host takes a later one when it knows one that is as late, and its own time when the two clocks are minutes apart.
     type: str
   force:
     description: Make a new release although exactly this runs already.
@@ -188,6 +206,9 @@ ARGUMENTS = {
     "deployment": {"type": "str"},
     "kind": {"type": "str", "choices": ["deploy", "rollback", "restart"], "default": "deploy"},
     "settings": {"type": "dict"},
+    "origin": {"type": "raw"},
+    "ref": {"type": "str"},
+    "builder": {"type": "str", "choices": ["auto", "native", "dockerfile", "image", "nixpacks", "railpack"]},
     "plan": {"type": "dict"},
     "source": {"type": "dict", "default": {}},
     "planned": {"type": "dict"},
@@ -197,6 +218,7 @@ ARGUMENTS = {
     "lease": {"type": "float", "default": 60.0},
     "wait": {"type": "float", "default": 0.0},
     "steal": {"type": "str"},
+    "proposed": {"type": "str"},
     "force": {"type": "bool", "default": False},
     "to": {"type": "str"},
     "keep_releases": {"type": "int", "default": 5},

@@ -82,6 +82,8 @@ from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPath
 from ansible_collections.hitless.paas.plugins.module_utils._record import PHASES, Record, now
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 
+# Steps of a build that have a log of their own, beside the phases.
+BUILD_HOOKS = ("pre", "post")
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "what": {"type": "str", "choices": ["status", "ps", "events", "logs"], "default": "status"},
@@ -137,8 +139,9 @@ def logs(paths, params):
         record = records[-1]
     else:
         raise HitlessError("deployment_unknown", "%s was never deployed on this host." % paths.app, "hitless deploy")
-    names = [params["phase"]] if params["phase"] else list(PHASES)
-    if set(names) - set(PHASES):
+    # The log of the build has the steps that have a log of their own as well.
+    names = [params["phase"]] if params["phase"] else [name for name in PHASES if name != "install"]
+    if set(names) - set(PHASES) - set(BUILD_HOOKS):
         raise HitlessError("usage", "There is no phase %r." % params["phase"], "The phases are: %s." % " ".join(PHASES))
     lines = [line for name in names for line in tail(paths.log(record.id, name), params["lines"])]
     if not params["phase"]:

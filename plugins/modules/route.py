@@ -31,6 +31,14 @@ options:
     description: Id of the deployment that takes over.
     type: str
     required: true
+  state:
+    description:
+      - Where to stop. With V(switched) the new replicas take over and the old ones stay as they are, so that it can be taken back.
+      - V(drained) goes on from there. With V(done) it is both in one run.
+      - On several hosts it is V(switched) on all of them before it is V(drained) on any.
+    type: str
+    choices: [done, switched, drained]
+    default: done
   replicas:
     description: The new replicas, as lists of C(n), C(address) and C(port) by service; replicas of workers may be among them.
     type: dict
@@ -140,6 +148,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._step_module import r
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "deployment": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["done", "switched", "drained"], "default": "done"},
     "replicas": {"type": "dict", "required": True},
     "services": {"type": "dict", "required": True},
     "domains": {"type": "list", "elements": "raw", "default": []},
@@ -166,22 +175,30 @@ def _plan(steps, params):
     return steps.plan(params["services"], params["replicas"], params["domains"], params["addresses"], params["preview_domain"])
 
 
-def _go(steps, plan, record, old):
+def _take_over(steps, plan, record):
+    """Send new requests to the new replicas, and watch them."""
+    with record.phase("switch"):
+        steps.switch(plan)
+        switched = steps.counters(plan)
+        steps.check(plan)
+    with record.phase("bake"):
+        steps.bake(plan, switched)
+
+
+def _go(steps, plan, record, params):
     """Every step in order; the record says how the requests fared, whether it ends well or not."""
     before, cut = steps.counters(plan), 0
     try:
-        with record.phase("switch"):
-            steps.switch(plan)
-            switched = steps.counters(plan)
-            steps.check(plan)
-        with record.phase("bake"):
-            steps.bake(plan, switched)
-        with record.phase("drain"):
-            cut = steps.drain(plan, plan.old)
-            steps.retire(plan, old)
+        if params["state"] != "drained":
+            _take_over(steps, plan, record)
+        if params["state"] != "switched":
+            with record.phase("drain"):
+                cut = steps.drain(plan, plan.old)
+                steps.retire(plan, params["old"] or record["previous"])
     finally:
         counted = difference(before, steps.counters(plan))
-        record["requests"] = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
+        seen = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
+        record["requests"] = {name: record["requests"][name] + count for name, count in seen.items()}
 
 
 def _result(plan, serving):
@@ -200,7 +217,7 @@ def _work(params):
         ports = (params["public_port"], params["public_https_port"])
         record["urls"] = [url(domain, ports) for domain in plan.domains]
         record["preview_url"] = url(plan.preview, ports) if plan.preview else None
-        _go(steps, plan, record, params["old"] or record["previous"])
+        _go(steps, plan, record, params)
         return dict(_result(plan, serving), uncovered=sorted(steps.uncovered(plan)))
 
     return work

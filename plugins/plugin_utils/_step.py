@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 from collections.abc import Iterable, Mapping
 from types import ModuleType
@@ -17,6 +18,7 @@ from ansible.utils.display import Display
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _library
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import Origin, token_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX
 
 HIDDEN = "********"
@@ -142,6 +144,12 @@ class StepAction(ActionBase):  # type: ignore[misc]
     @property
     def _task_host(self) -> str:
         return str(self._task_vars.get("inventory_hostname"))
+
+    def source_secrets(self, origin: Origin) -> dict[str, str]:
+        """The value of the token that a git source needs, if it names one; from now on it is hidden in what this task says."""
+        found = token_of(origin, self._templar.template(self._task_vars.get("hitless_secrets")), self._task_vars.get("hitless_env"), os.environ)
+        self._secrets = sorted({*self._secrets, *filter(None, found.values())}, key=len, reverse=True)
+        return found
 
     def _about(self, what: str) -> str | None:
         given = self._task.args.get(what)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hitless._run import Run
 
 _SHELLS = ("bash", "zsh", "fish")
+_BUILDERS = ("auto", "native", "dockerfile", "image", "nixpacks", "railpack")
 _EPILOG = (
     "Exit codes: 0 done, 1 failed and rolled back, 2 wrong configuration or usage, 3 locked by another run, "
     "4 host unreachable, 5 needs a person, 130 interrupted."
@@ -83,6 +84,9 @@ _deployment = click.argument("deployment", required=False)
 _to = click.option("--to", metavar="DEPLOYMENT", help="The deployment to go back to.  [default: the good one before]")
 _phase = click.option("--phase", help="The log of one phase: install, build, pre_deploy, ...")
 _followed = click.option("-F", "--follow", is_flag=True, help="Go on with what the replicas write, until Ctrl-C.")
+_source = click.option("--source", metavar="SOURCE", help="A folder, an archive or a git URL.  [default: source of hitless.yml, or its folder]")
+_ref = click.option("--ref", metavar="REF", help="Branch, tag or commit of a git source.")
+_builder = click.option("--builder", type=click.Choice(_BUILDERS), help="What builds.  [default: build.builder of hitless.yml, or what fits]")
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
@@ -100,17 +104,20 @@ def _init(force: bool, as_json: bool) -> int:
 
 
 @cli.command("plan", help="Say what a deploy would do, asking no server.")
+@_source
+@_ref
+@_builder
 @_common
-def _plan(**common: Any) -> int:
+def _plan(source: str | None, ref: str | None, builder: str | None, **common: Any) -> int:
     project = _open(common)
-    return _answer("plan", project, common, _api.plan(project.folder, project.target, file=project.file))
+    return _answer("plan", project, common, _api.plan(project.folder, project.target, file=project.file, source=source, ref=ref, builder=builder))
 
 
 _verb("create", text="Make the target's server, or check the servers it names.")
 _verb("configure", _force, text="Prepare the target's servers: packages, router, folders.")
-_verb("push", text="Upload and build without releasing.")
-_verb("deploy", _force, _wait, _detach, text="Build and release the app; no request is lost.")
-_verb("up", _force, _wait, _detach, text="create, configure and deploy, as far as each is needed.")
+_verb("push", _source, _ref, _builder, text="Upload and build without releasing.")
+_verb("deploy", _force, _wait, _source, _ref, _builder, _detach, text="Build and release the app; no request is lost.")
+_verb("up", _force, _wait, _source, _ref, _builder, _detach, text="create, configure and deploy, as far as each is needed.")
 _verb("rollback", _to, _wait, text="Go back to the release before; nothing is built.")
 _verb("status", text="What serves, since when and where.")
 _verb("ps", text="The replicas that run.")
@@ -287,8 +294,9 @@ def _send_away(verb: str, project: Project, common: dict[str, Any], options: dic
         arguments += ["--file", str(common["file"])]
     if options.get("force"):
         arguments.append("--force")
-    if options.get("wait") is not None:
-        arguments += ["--wait", str(options["wait"])]
+    for name in ("wait", "source", "ref", "builder"):
+        if options.get(name) is not None:
+            arguments += [f"--{name}", str(options[name])]
     return _answer(verb, project, common, [_detach.start(project, arguments)])
 
 
