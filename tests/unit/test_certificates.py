@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, The hitless maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is decided about certificates, as tables: orders, certbot's settings and words, reachability, when to renew, when to warn; and the program of the timer."""
+"""What is decided about certificates, as tables: orders, certbot's settings and words, reachability, when to renew and to warn. And the timer's program."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -90,6 +91,9 @@ REFUSED = [
     {"server": "http://ca.example/dir"},
     {"server": "https://ca.example/dir\nemail = x"},
     {"server": "ca.example"},
+    {"server": "https://ca.example/../../x"},
+    {"server": "https://ca.example/dir/.."},
+    {"server": "https://../dir"},
     {"email": "x@example.com\npre-hook = touch /tmp/x"},
     {"email": "nobody"},
     {"eab_kid": "a", "eab_hmac_key": "b c"},
@@ -160,7 +164,7 @@ Ask for help or search for solutions at https://community.letsencrypt.org.
 REASONS = [
     (FAILED_CHALLENGE, "", "shop.example.com: 203.0.113.7: Invalid response from http://shop.example.com/.well-known/acme-challenge/x: 404 (unauthorized)"),
     (
-        "An unexpected error occurred:\nurn:ietf:params:acme:error:rateLimited :: There were too many requests of a given type :: too many certificates already issued",
+        "An error:\nurn:ietf:params:acme:error:rateLimited :: There were too many requests of a given type :: too many certificates already issued",
         "",
         "too many certificates already issued (rateLimited)",
     ),
@@ -243,8 +247,6 @@ WARNED = [
 
 @pytest.mark.parametrize(("certificate", "expected"), [case[1:] for case in WARNED], ids=[case[0] for case in WARNED])
 def test_when_somebody_is_warned(certificate, expected):
-    import re
-
     warnings = _certificates.expiry_warnings([certificate], NOW)
     assert len(warnings) == (expected is not None)
     if expected:
