@@ -22,6 +22,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._pem import compact, 
 _HINT = "journalctl -u haproxy -n 30"
 # HAProxy takes a command with what belongs to it only when all of it fits into one buffer (tune.bufsize).
 _LONGEST = 15000
+_CHECK = "defaults\n  mode http\n  timeout client 1s\n  timeout server 1s\n  timeout connect 1s\nfrontend f\n"
 _ENTRY = re.compile(r"(/\S+):([0-9]+)((?: \S+)*)\Z")
 _PRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
 _TRANSACTION = re.compile(r"^\*(/\S+)$", re.MULTILINE)
@@ -166,8 +167,7 @@ class Certificates:
         """Raise ``certificate_invalid`` unless HAProxy can load ``text``: a file that it cannot load would keep it from starting."""
         with tempfile.TemporaryDirectory(prefix="hitless-router-") as folder:
             write_atomic(folder + "/it.pem", text, 0o600)
-            config = "defaults\n  mode http\n  timeout client 1s\n  timeout server 1s\n  timeout connect 1s\nfrontend f\n  bind abns@hitless-check ssl crt %s/it.pem\n"
-            write_atomic(folder + "/check.cfg", config % folder, 0o600)
+            write_atomic(folder + "/check.cfg", "%s  bind abns@hitless-check ssl crt %s/it.pem\n" % (_CHECK, folder), 0o600)
             words = ["haproxy", "-c", "-f", folder + "/check.cfg"]
             done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60)
         if done.returncode:

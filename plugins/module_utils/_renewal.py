@@ -38,7 +38,8 @@ Type=oneshot
 ExecStart=/usr/bin/python3 -I %s renew
 UMask=0077
 Nice=10
-""" % PROGRAM,
+"""
+    % PROGRAM,
     "hitless-renew.timer": """# Managed by hitless. Changes made here are lost.
 [Unit]
 Description=Look for certificates of hitless that have to be renewed
