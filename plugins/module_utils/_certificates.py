@@ -137,7 +137,8 @@ def ensure_acme(router, app, names, options, check_mode=False):
         names: host names; the first one is what the certificate is called.
         options: dict of ``email``, ``server`` (URL of an ACME directory; None: Let's Encrypt), ``staging`` (Let's Encrypt's other one), ``eab_kid``,
             ``eab_hmac_key``, ``challenge`` (``http-01``, ``dns-01``), ``dns_auth_hook``, ``dns_cleanup_hook`` (shell commands on the host that see
-            CERTBOT_DOMAIN and CERTBOT_VALIDATION), ``ca_bundle`` (file on the host: whom to trust for a private server), ``addresses`` (of the host), ``skip_checks``. All may be missing.
+            CERTBOT_DOMAIN and CERTBOT_VALIDATION), ``ca_bundle`` (file on the host: whom to trust for a private server), ``addresses`` (of the host),
+            ``skip_checks``. All may be missing.
         check_mode: only say whether something would change.
 
     Returns:
@@ -300,11 +301,6 @@ def remove(router, name):
             was_there = True
         _retire()
         return was_there
-
-
-def remove_app(router, app):
-    """Remove every certificate of an app. Returns True when there was one."""
-    return any([remove(router, facts["name"]) for facts in listing(app)])
 
 
 def _retire():
