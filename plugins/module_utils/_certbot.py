@@ -117,7 +117,7 @@ def reason(output, log=""):
     if problems:
         return "; ".join(problems)
     for text in (output, log):
-        urns = [(kind, detail) for kind, detail in _URN.findall(text)]
+        urns = _URN.findall(text)
         if urns:
             kind, said = urns[-1]
             details = _DETAIL.findall(log)

@@ -214,7 +214,8 @@ def absent(params, check_mode):
     names = _certificates.normalised(params["name"])
     if check_mode:
         return any(known["name"] in names for known in _certificates.listing())
-    return any([_certificates.remove(router(params["router"]), name) for name in names])
+    removed = [_certificates.remove(router(params["router"]), name) for name in names]
+    return any(removed)
 
 
 def synced(params, check_mode):
