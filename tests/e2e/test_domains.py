@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from conftest import App
 from authority import Authority
+from conftest import App
 from loadgen import Load
 
 
