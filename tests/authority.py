@@ -69,4 +69,5 @@ class Authority:
 
 def serial_of(certificate: str) -> str:
     """The serial number of the first certificate, as openssl writes it."""
-    return "%X" % x509.load_pem_x509_certificate(certificate.encode()).serial_number
+    number = x509.load_pem_x509_certificate(certificate.encode()).serial_number
+    return number.to_bytes((number.bit_length() + 7) // 8, "big").hex().upper()

@@ -113,7 +113,8 @@ def _checked_tls(tls, wish):
     name, certificate = wish["name"], wish["certificate"]
     helped = bool(certificate.get("own")) or certificate.get("challenge") == "dns-01"
     if tls is None:
-        return helped or (is_public(name) and not name.startswith("*."))
+        # An authority that is named may be a private one, for private names.
+        return helped or (is_public(name, bool(certificate.get("server"))) and not name.startswith("*."))
     if tls and name.startswith("*.") and not helped:
         _refuse(
             "a certificate for %s needs the challenge dns-01, or is your own" % name,

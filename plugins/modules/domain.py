@@ -298,10 +298,8 @@ class Change:
     def run(self):
         """Change the names, and what certificates they need; returns what was foreseen, as it came about."""
         os.makedirs(self.paths.state, exist_ok=True)
-        certified = self._certify(self._asked(self.foresee()["wishes"])) if self.params["state"] == "present" else False
+        certified = self._prepare()
         seen = self._put()
-        if self.params["state"] == "synced":
-            certified = _certificates.sync(self.router)
         if self.params["state"] == "synced" and self._certify(seen["wishes"]):
             seen = dict(self._put(), before=seen["before"], old=seen["old"])
             certified = True
@@ -309,6 +307,12 @@ class Change:
         if not seen["services"] and self.params["state"] != "absent" and seen["wishes"]:
             self._warn("%s is not deployed on this host yet: until then its names are answered with 404." % self.params["app"], "hitless deploy")
         return dict(seen, changed=seen["changed"] or certified)
+
+    def _prepare(self):
+        """What comes before names are led anywhere: their certificates, or those that were lost. True when something changed."""
+        if self.params["state"] == "synced":
+            return _certificates.sync(self.router)
+        return self.params["state"] == "present" and self._certify(self._asked(self.foresee()["wishes"]))
 
     def _put(self):
         """Keep and route what is wished, while no step of a deployment is at work."""

@@ -38,6 +38,10 @@ def wishes(*given):
         ({"name": "a.com", "tls": False}, {"tls": False}),
         ({"name": "a.test", "tls": True, "hsts": 300}, {"tls": True, "hsts": 300}),
         ({"name": "*.a.com", "certificate": {"challenge": "dns-01"}}, {"tls": True}),
+        ({"name": "a.test", "certificate": {"server": "https://ca.test/dir"}}, {"tls": True}),
+        ({"name": "*.a.test", "certificate": {"server": "https://ca.test/dir"}}, {"tls": False}),
+        ({"name": "127.0.0.1", "certificate": {"server": "https://ca.test/dir"}}, {"tls": False}),
+        ({"name": "a.test", "certificate": {"own": True}}, {"tls": True}),
     ],
 )
 def test_a_wish_has_one_form(given, parts):
