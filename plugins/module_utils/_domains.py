@@ -10,6 +10,7 @@ beginning of a URL, or None), ``tls``, ``hsts`` (seconds or None), ``certificate
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import namedtuple
 
@@ -196,12 +197,21 @@ def default_wishes(app, addresses, known):
     """The names of an app without domains: its own, and those that no other app has of the ones that the first such app on a host gets.
 
     Args:
-        addresses: the host's own addresses.
+        addresses: the host's own addresses, of ``usable``.
         known: ``{key: Domain}`` of the router.
     """
     own, offered = default_names(app, addresses)
     holders = {domain.name: domain.app for domain in known.values()}
-    return [own] + [name for name in offered if holders.get(name, app) == app]
+    return [own] + [name for name in dict.fromkeys(offered) if holders.get(name, app) == app]
+
+
+def usable(addresses):
+    """``addresses`` in their one form; an inventory may call a host by something that is no host name, which nobody can ask for."""
+    found = []
+    for address in addresses:
+        with contextlib.suppress(HitlessError):
+            found.append(normalise(address))
+    return found
 
 
 # what the router is told

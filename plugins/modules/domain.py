@@ -199,7 +199,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils import _certificates, _domains
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise, normalise_domain
+from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise_domain
 from ansible_collections.hitless.paas.plugins.module_utils._lock import step
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
@@ -256,8 +256,7 @@ def next_wishes(params, current, known, services):
     if params["state"] == "absent":
         return _domains.removed(current, params["name"], params["path"])
     if params["state"] == "synced":
-        addresses = [normalise(address) for address in params["addresses"]]
-        defaults = _domains.default_wishes(params["app"], addresses, known) if services else []
+        defaults = _domains.default_wishes(params["app"], _domains.usable(params["addresses"]), known) if services else []
         asked = [_domains.checked(given, "config") for given in params["config"]]
         wishes = _domains.synced(current, asked, defaults)
     else:
@@ -329,7 +328,10 @@ class Change:
         if self.params["certificate_pem"]:
             names = sorted(wish["name"] for wish in wishes.values())
             return _certificates.install_own(self.router, self.params["app"], names, self.params["certificate_pem"], self.params["key_pem"])["changed"]
-        return any([self._ask_authority(name, wishes, group[0]["certificate"]) for name, group in self.book.lacking(wishes).items()])
+        changed = False
+        for name, group in self.book.lacking(wishes).items():
+            changed = self._ask_authority(name, wishes, group[0]["certificate"]) or changed
+        return changed
 
     def _forget(self, names):
         """Remove certificates, and lead nobody to a name by HTTPS that none is left for. True when there was one."""

@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from conftest import App
 from authority import Authority
+from conftest import App, until
 from loadgen import Load
 
 
@@ -204,3 +204,17 @@ def test_a_deploy_serves_plain_and_warns_where_a_certificate_cannot_be_had(app: 
     code, events = app.hitless("domain", "sync")
     assert (code, events[-1]["event"]) == (1, "failed")
     assert ask(app, name)[:2] == (200, "1")
+
+
+def test_a_change_while_a_step_works_is_refused_when_it_has_waited(app: App) -> None:
+    app.deploy("1")
+    lock = f"/var/lib/hitless/{app.name}/step.lock"
+    holder = app.host.sh(f"setsid flock {lock} sleep 300 >/dev/null 2>&1 </dev/null & echo $!").strip()
+    until(lambda: app.host.sh(f"flock -n {lock} true && echo free || echo held").strip() == "held")
+    try:
+        code, events = app.hitless("domain", "add", f"x.{app.name}.test", "--no-tls", "--wait", "1")
+    finally:
+        app.host.sh(f"kill -- -{holder}")
+    assert (code, events[-1]["event"]) == (3, "failed")
+    assert ask(app, f"x.{app.name}.test")[0] == 404
+    assert app.hitless("domain", "add", f"x.{app.name}.test", "--no-tls")[0] == 0

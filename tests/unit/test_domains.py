@@ -286,6 +286,11 @@ def test_the_hosts_own_names_go_to_the_first_app_without_domains(taken, names):
     assert _domains.default_wishes("shop", ["10.0.0.9"], known) == names
 
 
+def test_an_address_that_is_a_usual_name_or_no_name_at_all_is_no_trouble():
+    addresses = _domains.usable(["127.0.0.1", "LocalHost", "my_server", "2001:db8::1"])
+    assert _domains.default_wishes("shop", addresses, {}) == ["shop.localhost", "localhost", "127.0.0.1", "[2001:db8::1]"]
+
+
 def test_what_was_wished_is_known_from_the_router_where_it_is_lost():
     adopted = _domains.adopted("shop", KNOWN)
     assert sorted(adopted) == ["a.com", "gone.com"]
