@@ -137,7 +137,8 @@ def ensure_acme(router, app, names, options, check_mode=False):
         names: host names; the first one is what the certificate is called.
         options: dict of ``email``, ``server`` (URL of an ACME directory; None: Let's Encrypt), ``staging`` (Let's Encrypt's other one), ``eab_kid``,
             ``eab_hmac_key``, ``challenge`` (``http-01``, ``dns-01``), ``dns_auth_hook``, ``dns_cleanup_hook`` (shell commands on the host that see
-            CERTBOT_DOMAIN and CERTBOT_VALIDATION), ``ca_bundle`` (file on the host: whom to trust for a private server), ``addresses`` (of the host), ``skip_checks``. All may be missing.
+            CERTBOT_DOMAIN and CERTBOT_VALIDATION), ``ca_bundle`` (file on the host: whom to trust for a private server), ``addresses`` (of the host),
+            ``skip_checks``. All may be missing.
         check_mode: only say whether something would change.
 
     Returns:
@@ -158,9 +159,13 @@ def ensure_acme(router, app, names, options, check_mode=False):
             return {"changed": router.set_certificate(order["names"], _text(_path(name, "pem"))) or changed, "certificate": _known(name)}
         if order["challenge"] == "http-01" and not options.get("skip_checks"):
             _reachable.check(router, order["names"], options.get("addresses") or [])
-        _install_certbot()
-        _renewal.install()
-        _order(router, certbot, order)
+        try:
+            _install_certbot()
+            _renewal.install()
+            _order(router, certbot, order)
+        except HitlessError:
+            _retire()
+            raise
         return {"changed": True, "certificate": _known(name)}
 
 
@@ -227,11 +232,15 @@ def _install_certbot():
 
 
 def renew(router, now):
-    """Renew every certificate that is due. Returns ``[(name, what failed or None)]`` of those that were touched. ``now``: datetime in UTC, without zone."""
+    """Renew every certificate that is due, once what is kept is served. ``now``: datetime in UTC, without zone.
+
+    Returns ``[(name, what failed or None)]`` of those that were due.
+    """
     done = []
     with _locked():
         certbot = _certbot.Certbot()
         certbot.prepare()
+        _make_equal(router, certbot)
         for known in listing():
             if known["source"] == "acme" and is_due(known, now):
                 done.append((known["name"], _renew_one(router, certbot, known)))
@@ -302,11 +311,6 @@ def remove(router, name):
         return was_there
 
 
-def remove_app(router, app):
-    """Remove every certificate of an app. Returns True when there was one."""
-    return any([remove(router, facts["name"]) for facts in listing(app)])
-
-
 def _retire():
     """Without a certificate that is renewed there is no timer."""
     if not _certbot.Certbot().orders():
@@ -325,15 +329,18 @@ def sync(router, check_mode=False):
     with _locked():
         certbot = _certbot.Certbot()
         certbot.prepare()
-        changed = _mend(router, certbot)
-        for known in listing():
-            changed = router.set_certificate(known["names"], _text(_path(known["name"], "pem"))) or changed
-        kept = {known["name"] for known in listing()}
-        for name in sorted(set(router.certificates()) - kept):
-            changed = router.remove_certificate(name) or changed
-        if certbot.orders():
-            changed = _renewal.install() or changed
-        return changed
+        changed = _make_equal(router, certbot)
+        return (_renewal.install() if certbot.orders() else False) or changed
+
+
+def _make_equal(router, certbot):
+    """Mend what is kept, and have the router serve that and nothing else. Returns True when something had to be done."""
+    changed = _mend(router, certbot)
+    for known in listing():
+        changed = router.set_certificate(known["names"], _text(_path(known["name"], "pem"))) or changed
+    for name in sorted(set(router.certificates()) - {known["name"] for known in listing()}):
+        changed = router.remove_certificate(name) or changed
+    return changed
 
 
 def _mend(router, certbot):

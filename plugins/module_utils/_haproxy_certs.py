@@ -95,7 +95,7 @@ class Certificates:
 
     def sync(self, reload):
         """Make the running process equal to the files; ``reload`` is called for what cannot be done otherwise. True when something had to be done."""
-        wanted = {path: names for path, names in self._lines() if names}
+        wanted = {path: names for path, names in self._whole_lines() if names}
         texts = {path: _read(path) for path in wanted}
         if any(len(text) > _LONGEST and self._fingerprint(path) != fingerprint(text) for path, text in texts.items()):
             reload()
@@ -111,6 +111,14 @@ class Certificates:
         lines = parse_certs(_read(self._layout.certs_list))
         # Without a first certificate for names that have none TLS would not start at all.
         return lines if any(not names for _path, names in lines) else [(os.path.dirname(self._layout.certs_list) + "/default.pem", ()), *lines]
+
+    def _whole_lines(self):
+        """The lines, and the list without those whose file is lost: they would keep HAProxy from starting."""
+        lines = self._lines()
+        whole = [line for line in lines if os.path.exists(line[0])]
+        if whole != lines:
+            write_atomic(self._layout.certs_list, render_certs(whole), 0o644)
+        return whole
 
     def _entries(self):
         return parse_entries(self._admin.ask("show ssl crt-list -n %s" % self._layout.certs_list))
