@@ -218,3 +218,12 @@ def test_a_change_while_a_step_works_is_refused_when_it_has_waited(app: App) -> 
     assert (code, events[-1]["event"]) == (3, "failed")
     assert ask(app, f"x.{app.name}.test")[0] == 404
     assert app.hitless("domain", "add", f"x.{app.name}.test", "--no-tls")[0] == 0
+
+
+def test_an_app_without_domains_answers_to_a_name_of_its_own_until_it_has_one(app: App) -> None:
+    app.deploy("1", domains=[])
+    assert ask(app, f"{app.name}.localhost")[:2] == (200, "1")
+    assert {row["from"] for row in listed(app).values()} == {"default"}
+    app.deploy("1", domains=[f"{app.name}.test"])
+    assert ask(app, f"{app.name}.test")[:2] == (200, "1")
+    assert ask(app, f"{app.name}.localhost")[0] == 404
