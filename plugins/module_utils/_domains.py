@@ -106,7 +106,8 @@ def checked_certificate(given):
         _refuse("there is no challenge %s" % options["challenge"], "the challenges are http-01 and dns-01")
     if "name" in options:
         options["name"] = normalise_domain(options["name"])
-    return options
+    # What an authority would have to know means nothing to a certificate that is brought.
+    return {key: value for key, value in options.items() if key in ("own", "name")} if "own" in options else options
 
 
 def _checked_tls(tls, wish):

@@ -159,10 +159,10 @@ def ask_secured(app: App, name: str, authority: Authority) -> str:
 def test_a_certificate_of_ones_own_is_served_and_goes_with_its_name(app: App) -> None:
     app.deploy("1")
     name, authority = f"own.{app.name}.test", Authority()
-    certificate, key = authority.chain(name)
+    certificate, key = authority.chain(name, f"www.{name}")
     (app.folder / "own.pem").write_text(certificate)
     (app.folder / "own.key").write_text(key)
-    words = (name, "--certificate", "own.pem", "--key", "own.key", "--hsts", "300")
+    words = (name, f"www.{name}", "--certificate", "own.pem", "--key", "own.key", "--hsts", "300")
     code, events = app.hitless("domain", "add", *words)
     assert code == 0, events[-1]
     said = ask_secured(app, name, authority)
@@ -180,6 +180,8 @@ def test_a_certificate_of_ones_own_is_served_and_goes_with_its_name(app: App) ->
     assert ask(app, f"else.{app.name}.test")[0] == 404
     assert app.hitless("domain", "remove", name)[0] == 0
     assert ask(app, name)[0] == 404
+    assert ask_secured(app, f"www.{name}", authority).endswith("\r\n\r\n2")
+    assert app.hitless("domain", "remove", f"www.{name}")[0] == 0
     assert "PRIVATE KEY" not in app.host.sh(f"cat /etc/haproxy/hitless/certs/{name}* 2>/dev/null || true")
     assert key.splitlines()[1] not in repr(events)
 

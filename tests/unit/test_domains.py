@@ -211,6 +211,7 @@ def test_what_a_certificate_cannot_have_is_refused(given):
 
 
 def test_options_that_say_nothing_are_not_kept():
+    assert wish("b.com", certificate={"own": True, "email": "a@b.c", "server": "https://ca.test/dir"})["certificate"] == {"own": True}
     given = {"email": "a@b.c", "server": None, "staging": False, "challenge": "http-01", "dns_auth_hook": "", "name": "A.com."}
     assert wish("b.com", certificate=given)["certificate"] == {"email": "a@b.c", "name": "a.com"}
 
