@@ -231,7 +231,7 @@ class Switchover:
         for name in plan.services:
             new, old = ([str(e) for e in endpoints if e.service == name] for endpoints in (plan.new, plan.old))
             self._emit("switch", service=name, **{"from": new, "to": old})
-        self._router.remove_previews(plan.new)
+        self._router.remove_previews(self.app, {self.deployment})
         self.drain(plan, plan.new)
         self._router.remove_endpoints(plan.new)
         self._book.put(self._before, list(plan.services))
@@ -286,7 +286,7 @@ class Switchover:
         """
         deployments = {endpoint.deployment for endpoint in plan.old} | ({old} if old else set())
         gone = [replica for replica in self._runtime.list(self.app) if replica.deployment in deployments - {self.deployment}]
-        self._router.remove_previews(plan.old)
+        self._router.remove_previews(self.app, deployments - {self.deployment})
         self._settle(plan.old)
         if gone:
             self._runtime.remove(gone)

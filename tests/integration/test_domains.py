@@ -134,15 +134,15 @@ def test_a_restart_keeps_every_name(served):
 
 
 def test_a_name_of_one_replica_leads_there_alone_and_goes_with_it(served, apps):
-    old = endpoint(apps("other"), 1, name="shop")
     new = endpoint(apps("new"), 2, name="shop")
     served.router.add_endpoints([new])
     put(served, Domain("a.test", "shop", service="web"), Domain("new.test", "shop", service="web", server=new.name))
     assert {answer(served, "a.test") for _ in range(6)} == {"shop.web"}
     assert {answer(served, "new.test") for _ in range(6)} == {"new"}
-    served.router.remove_previews([old])
+    served.router.remove_previews("shop", {"20261121000001"})
+    served.router.remove_previews("blog", {new.deployment})
     assert answer(served, "new.test") == "new"
-    served.router.remove_previews([new])
+    served.router.remove_previews("shop", {new.deployment})
     assert answer(served, "new.test") == 404
 
 
