@@ -54,6 +54,9 @@ def _section(title: str, rule: dict[str, Any], schema: dict[str, Any]) -> list[s
         entry = one.get("additionalProperties")
         if isinstance(entry, dict) and "properties" in _resolved(entry, schema) and not prefix:
             inner.append((f"`{prefix}{name}.<name>`", _resolved(entry, schema)))
+        items = _resolved(one.get("items") or {}, schema)
+        if "properties" in items and not prefix:
+            inner.append((f"`{name}[]`", items))
     for heading, one in inner:
         lines += ["", *_section(heading, one, schema)]
     return lines

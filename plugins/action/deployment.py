@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.modules import deployment
 from ansible_collections.hitless.paas.plugins.plugin_utils._builders import refuse_builder
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
@@ -21,6 +22,8 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
+# The same in every worker, because Ansible imports an action before it forks one for each host: so a deployment has one id on all of its hosts.
+_BEGAN = time.strftime("%Y%m%d%H%M%S", time.gmtime())
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -60,13 +63,16 @@ def run_process() -> int:
 class ActionModule(StepAction):
     """See the module of the same name."""
 
+    module = deployment
+
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module with all that begin needs."""
         if self._task.args.get("state") != "begun":
             return self.run_module(self._task.args, task_vars)
         self.emit("phase", name="lock", state="running", seconds=0.0)
         known = self._known() if self._task.args.get("kind", "deploy") == "deploy" else {}
-        args = {**self._task.args, **known, "by": f"{getpass.getuser()}@{socket.gethostname()}", "controller": {"id": machine_id(), "pid": run_process()}}
+        runner = {"by": f"{getpass.getuser()}@{socket.gethostname()}", "controller": {"id": machine_id(), "pid": run_process()}}
+        args = {"proposed": _BEGAN, **self._task.args, **known, **runner}
         for name in ("settings", "origin", "ref", "builder"):
             args.pop(name, None)
         result = self.run_module(args, task_vars)

@@ -21,7 +21,9 @@ from ansible_collections.hitless.paas.plugins.module_utils._build_plan import ar
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_atomic
 from ansible_collections.hitless.paas.plugins.module_utils._history import rollback_target, running
+from ansible_collections.hitless.paas.plugins.module_utils._host_config import config_digest as host_digest
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, step
+from ansible_collections.hitless.paas.plugins.module_utils._marker import marked
 from ansible_collections.hitless.paas.plugins.module_utils._names import new_deployment_id
 from ansible_collections.hitless.paas.plugins.module_utils._paths import MARKER_CONFIGURED, app_user
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record, now
@@ -66,9 +68,11 @@ def is_same(live, digests, artifact):
 
 
 def check_configured():
-    """HitlessError ``not_configured`` unless configure ran on this host."""
+    """HitlessError ``not_configured`` unless the configure of this version ran on this host."""
     if not os.path.exists(MARKER_CONFIGURED):
         raise HitlessError("not_configured", "This host was not configured yet (no %s); nothing was changed." % MARKER_CONFIGURED, "hitless configure")
+    if marked(MARKER_CONFIGURED) != host_digest():
+        raise HitlessError("not_configured", "This host was configured by another version of hitless; nothing was changed.", "hitless configure")
 
 
 def check_disk(paths, needed):
@@ -154,7 +158,7 @@ class Begin:
     Args:
         paths: AppPaths.
         order: the module's parameters: ``target``, ``kind``, ``plan`` (the resolved app), ``source``, ``planned``, ``env``, ``by``, ``controller``,
-            ``lease``, ``wait``, ``steal``, ``force``, ``to``.
+            ``lease``, ``wait``, ``steal``, ``force``, ``to``, ``proposed``.
     """
 
     def __init__(self, paths, order):
@@ -194,7 +198,7 @@ class Begin:
 
     def _new_id(self):
         taken = {record.id for record in Record.all(self.paths)} | set(os.listdir(self.paths.releases))
-        return new_deployment_id(taken, datetime.now(timezone.utc))
+        return new_deployment_id(taken, datetime.now(timezone.utc), self.order["proposed"])
 
     def _artifact(self):
         """The name of what this order makes on this host."""

@@ -186,7 +186,8 @@ class Build:
         steps = []
         missing = _missing_packages(self.build.get("toolchain") or ())
         if missing:
-            command = "apt-get update -q && apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends -- " + " ".join(missing)
+            words = "install -q -y --no-install-recommends -- " + " ".join(missing)
+            command = "apt-get update -q && apt-get -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 " + words
             steps.append({"name": "toolchain", "command": command})
         if self.toolchain and not is_installed(self.toolchain):
             steps.append({"name": "mise", "command": install_command(self.toolchain)})

@@ -13,6 +13,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,22}[a-z0-9])?\Z")
 _DEPLOYMENT = re.compile(r"[0-9]{14}\Z")
 _ID_FORM = "%Y%m%d%H%M%S"
+_SKEW = timedelta(minutes=5)
 
 
 def check_name(what, name):
@@ -33,12 +34,24 @@ def check_deployment(name):
     return name
 
 
-def new_deployment_id(taken, now):
-    """The id of a deployment begun at ``now`` (datetime in UTC): its second, or the next one that is not in ``taken``."""
-    moment = now
-    while moment.strftime(_ID_FORM) in taken:
-        moment += timedelta(seconds=1)
-    return moment.strftime(_ID_FORM)
+def new_deployment_id(taken, now, proposed=None):
+    """The id of a deployment: a second in UTC, later than every id that is taken, so that ids sort as deployments began.
+
+    Args:
+        taken: ids and other names.
+        now: datetime, by the host's clock.
+        proposed: the id that the run proposes to each of its hosts; no good when the controller's clock is far off.
+    """
+    newest = max((name for name in taken if _DEPLOYMENT.match(name)), default="")
+    moment = now.replace(tzinfo=None)
+    if proposed and abs(_moment(proposed) - moment) <= _SKEW:
+        moment = _moment(proposed)
+    wanted = moment.strftime(_ID_FORM)
+    return wanted if wanted > newest else (_moment(newest) + timedelta(seconds=1)).strftime(_ID_FORM)
+
+
+def _moment(name):
+    return datetime.strptime(check_deployment(name), _ID_FORM)
 
 
 def parse_time(text):

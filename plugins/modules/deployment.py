@@ -91,6 +91,11 @@ options:
   steal:
     description: Id of a deployment whose run is known to be dead, so that its lock may be taken.
     type: str
+  proposed:
+    description:
+      - The id that a new deployment is to have on every host of the run, which the action plugin proposes.
+      - The host takes a later one when it knows one that is as late, and its own time when the two clocks are minutes apart.
+    type: str
   force:
     description: Make a new release although exactly this runs already.
     type: bool
@@ -213,17 +218,19 @@ ARGUMENTS = {
     "lease": {"type": "float", "default": 60.0},
     "wait": {"type": "float", "default": 0.0},
     "steal": {"type": "str"},
+    "proposed": {"type": "str"},
     "force": {"type": "bool", "default": False},
     "to": {"type": "str"},
     "keep_releases": {"type": "int", "default": 5},
     "failure": {"type": "dict", "default": {}},
 }
+REQUIRED_IF = [("state", state, ["deployment"]) for state in ("finished", "pushed", "failed")]
 _STATUS = {"failed": "FAILED", "cancelled": "CANCELLED"}
 
 
 def _nothing(live):
     """The event of a deployment that found everything in place."""
-    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "preview_url": None, "release": live["release"]}
+    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "preview_url": live.get("preview_url"), "release": live["release"]}
     requests = {"sent": 0, "failed": 0, "held": 0, "cut": 0}
     return [dict(facts, event="deployed", deployment=live["id"], seconds=0.0, requests=requests, changed=False)]
 
@@ -279,7 +286,7 @@ def _failed(paths, deployment, params):
         return _unchanged()
     record = Record.load(paths, deployment)
     if record["status"] in ("FAILED", "CANCELLED"):
-        tell_ended(record)
+        tell_ended(record, _STATUS[params["state"]])
         return dict(_unchanged(), deployment=record.values, events=record.events)
     if record["status"] not in UNFINISHED:
         raise HitlessError("status_illegal", "Deployment %s is %s already; nothing was changed." % (record.id, record["status"]), "hitless status")
@@ -308,8 +315,7 @@ def _finish(module):
 
 def main():
     """Run the module."""
-    needed = [("state", "finished", ["deployment"]), ("state", "pushed", ["deployment"]), ("state", "failed", ["deployment"])]
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=needed)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
     state = module.params["state"]
     try:
         if state == "begun":

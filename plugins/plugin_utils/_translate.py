@@ -13,7 +13,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.hitless.paas.plugins.module_utils._errors import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NEEDS_PERSON, EXIT_UNREACHABLE
+from ansible_collections.hitless.paas.plugins.module_utils._errors import (
+    ELSEWHERE,
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NEEDS_PERSON,
+    EXIT_UNREACHABLE,
+)
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import LAST, VERSION, now, parse
 
 EVENT_PREFIX = "@hitless "
@@ -192,6 +199,7 @@ class Translator:
         """
         hosts = [failure["host"] for failure in self._failures] or [raw.get("host") for raw, body in self._last if body["event"] == "failed"]
         unclean = any(hosts.count(host) > 1 for host in hosts) and not said
+        said = sorted(said, key=lambda failure: failure["reason"] == ELSEWHERE)
         every = said + [{key: value for key, value in failure.items() if key != "host"} for failure in self._failures]
         merged = dict(every[0])
         for key in ("phase", "hint", "log_tail"):

@@ -165,10 +165,21 @@ def test_bad_names(name):
     assert caught.value.exit == 2
 
 
-def test_an_id_that_is_taken_moves_on():
-    now = datetime(2026, 12, 31, 23, 59, 58)
-    assert new_deployment_id(set(), now) == "20261231235958"
-    assert new_deployment_id({"20261231235958", "20261231235959"}, now) == "20270101000000"
+@pytest.mark.parametrize(
+    ("taken", "proposed", "given"),
+    [
+        (set(), None, "20261231235958"),
+        ({"20261231235958", "20261231235959"}, None, "20270101000000"),
+        ({"20261231235955"}, None, "20261231235958"),
+        ({"20270101000200", ".removed-20280101000000"}, None, "20270101000201"),
+        (set(), "20261231235957", "20261231235957"),
+        ({"20261231235957"}, "20261231235957", "20261231235958"),
+        (set(), "20260101000000", "20261231235958"),
+        (set(), "20280101000000", "20261231235958"),
+    ],
+)
+def test_an_id_is_the_second_that_was_proposed_or_the_hosts_own_and_later_than_any_before(taken, proposed, given):
+    assert new_deployment_id(taken, datetime(2026, 12, 31, 23, 59, 58), proposed) == given
 
 
 def take(paths, deployment, **options):

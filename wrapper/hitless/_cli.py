@@ -83,6 +83,7 @@ _detach = click.option("--detach", is_flag=True, help="Go on in the background."
 _deployment = click.argument("deployment", required=False)
 _to = click.option("--to", metavar="DEPLOYMENT", help="The deployment to go back to.  [default: the good one before]")
 _phase = click.option("--phase", help="The log of one phase: install, build, pre_deploy, ...")
+_followed = click.option("-F", "--follow", is_flag=True, help="Go on with what the replicas write, until Ctrl-C.")
 _source = click.option("--source", metavar="SOURCE", help="A folder, an archive or a git URL.  [default: source of hitless.yml, or its folder]")
 _ref = click.option("--ref", metavar="REF", help="Branch, tag or commit of a git source.")
 _builder = click.option("--builder", type=click.Choice(_BUILDERS), help="What builds.  [default: build.builder of hitless.yml, or what fits]")
@@ -121,7 +122,68 @@ _verb("rollback", _to, _wait, text="Go back to the release before; nothing is bu
 _verb("status", text="What serves, since when and where.")
 _verb("ps", text="The replicas that run.")
 _verb("events", _deployment, text="The deployments so far, or the phases of one.")
-_verb("logs", _deployment, _phase, text="The log of the last deployment, or of another.")
+_verb("logs", _deployment, _phase, _followed, text="The log of the last deployment, or of another.")
+
+
+@cli.group("domain", cls=_InOrder, help="Host names of the app: add, remove, list, sync.")
+def _domain() -> None:
+    pass
+
+
+_names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+_readable = click.Path(exists=True, dir_okay=False)
+_path = click.option("--path", metavar="/PATH", help="Only this path and what is below it.")
+
+
+_CERTIFICATE = ("email", "server", "staging", "eab_kid", "challenge", "dns_auth_hook", "dns_cleanup_hook", "ca_bundle", "skip_checks", "name")
+
+
+@_domain.command("add", help="Lead host names to the app; no request is lost.")
+@_names
+@_path
+@click.option("--service", help="The service that answers.  [default: web]")
+@click.option("--redirect-to", metavar="NAME|URL", help="Send requests there, to the same path, in place of answering them.")
+@click.option("--no-tls", is_flag=True, help="Plain HTTP, without a certificate.")
+@click.option("--hsts", type=click.IntRange(min=0), metavar="SECONDS", help="Have browsers ask by HTTPS alone for that long.")
+@click.option("--email", help="Where the certificate authority writes to.")
+@click.option("--acme-server", "server", metavar="URL", help="The directory of another certificate authority.  [default: Let's Encrypt]")
+@click.option("--staging", is_flag=True, help="Let's Encrypt's staging server, whose certificates nobody trusts.")
+@click.option("--eab-kid", metavar="ID", help="An account at the certificate authority; its key is in HITLESS_EAB_KEY.")
+@click.option("--challenge", type=click.Choice(["http-01", "dns-01"]), help="How the name is seen to be yours.  [default: http-01]")
+@click.option("--dns-hook", "dns_auth_hook", metavar="COMMAND", help="With dns-01: the command on the host that puts the record.")
+@click.option("--dns-cleanup-hook", metavar="COMMAND", help="With dns-01: the command on the host that takes the record out.")
+@click.option("--ca-bundle", metavar="FILE", help="Whom to trust, a file on the host, for a private certificate authority.")
+@click.option("--skip-checks", is_flag=True, help="Ask the authority although a name does not seem to lead to the host.")
+@click.option("--certificate-name", "name", metavar="NAME", help="Put the names on the certificate of this name.  [default: one each]")
+@click.option("--certificate", "certificate_file", type=_readable, metavar="FILE", help="Your own certificate, with its chain.")
+@click.option("--key", "key_file", type=_readable, metavar="FILE", help="The key of your own certificate.")
+@_common
+def _domain_add(names: tuple[str, ...], no_tls: bool, **values: Any) -> int:
+    common = _take_common(values)
+    certificate = {key: values.pop(key) for key in _CERTIFICATE}
+    options = _api.domain_options(names, tls=False if no_tls else None, certificate=certificate, **values)
+    return _follow("domain_add", _open(common), common, options)
+
+
+@_domain.command("remove", help="Take host names from the app.")
+@_names
+@_path
+@_common
+def _domain_remove(names: tuple[str, ...], **values: Any) -> int:
+    common = _take_common(values)
+    return _follow("domain_remove", _open(common), common, _api.domain_options(names, **values))
+
+
+@_domain.command("list", help="The host names, where they lead and who asked for them.")
+@_common
+def _domain_list(**common: Any) -> int:
+    return _follow("domain_list", _open(common), common, {})
+
+
+@_domain.command("sync", help="Have the host names of hitless.yml, and put back what the router has lost.")
+@_common
+def _domain_sync(**common: Any) -> int:
+    return _follow("domain_sync", _open(common), common, {})
 
 
 @cli.command("cancel", help="End the deployment that is under way, and clean up after it.")
@@ -166,8 +228,13 @@ def _open(common: dict[str, Any]) -> Project:
     return project
 
 
+def _take_common(values: dict[str, Any]) -> dict[str, Any]:
+    """The options that every verb takes, out of ``values``."""
+    return {name: values.pop(name) for name in ("target", "file", "as_json", "verbose")}
+
+
 def _perform(verb: str, values: dict[str, Any]) -> int:
-    common = {name: values.pop(name) for name in ("target", "file", "as_json", "verbose")}
+    common = _take_common(values)
     detach = values.pop("detach", False)
     project = _open(common)
     if verb == "destroy":
