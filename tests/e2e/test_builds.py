@@ -47,7 +47,7 @@ def test_cancel_ends_every_process_of_a_build(phase: str, build: dict[str, str],
     code, events = app.hitless("cancel")
     assert code == 0, events[-1]
     assert run.communicate(timeout=60)[0]
-    assert run.returncode == 1
+    assert run.returncode == 130
     assert processes(app) == serving
     assert leftovers(app) == ""
     assert app.get() == (200, "1")
