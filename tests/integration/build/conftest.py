@@ -152,8 +152,10 @@ class Run:
         for line in self.process.stdout:
             self.output.append(line)
             if line.startswith("@hitless "):
-                self.events.append({**json.loads(line[len("@hitless ") :]), "arrived": time.time()})
-                yield self.events[-1]
+                event = {**json.loads(line[len("@hitless ") :]), "arrived": time.time()}
+                for said in [{**event, "line": each} for each in event["lines"]] if "lines" in event else [event]:
+                    self.events.append(said)
+                    yield said
         self.code = self.process.wait()
 
     def wait(self) -> None:
