@@ -87,7 +87,7 @@ class ActionModule(StepAction):
         started, began = now(), time.monotonic()
         settings = overridden(settings, *(self._task.args.get(name) for name in ("origin", "ref", "builder")))
         secrets = self.source_secrets(settings["source"])
-        source = open_source(settings["source"], secrets)
+        source = open_source(settings["source"], secrets, f"{machine_id()}/{run_process()}/{_BEGAN}")
         for warning in source.warnings:
             self.emit("warning", message=warning, hint=None)
         plan = plan_app(settings, FolderTree(source.folder, source.files)).as_dict()

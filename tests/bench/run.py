@@ -31,7 +31,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(ROOT / "wrapper"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "wrapper"), str(ROOT / "tests"), str(ROOT / "build"), str(HERE)]
 
 from loadgen import Load  # noqa: E402
 
@@ -316,7 +316,14 @@ def tasks(bench: Bench) -> list[list[str]]:
     ]
 
 
-TABLES: dict[str, Callable[[Bench, argparse.Namespace], None]] = {"switches": switches, "near": near, "far": far, "small": small}
+def sources(bench: Bench, options: argparse.Namespace) -> None:
+    """What a source and the output of its build take."""
+    import source
+
+    table("Sources and builds", ["what", "measured", "goal"], source.rows(bench, options.runs), f"Medians of {options.runs} runs.")
+
+
+TABLES: dict[str, Callable[[Bench, argparse.Namespace], None]] = {"switches": switches, "near": near, "far": far, "small": small, "sources": sources}
 
 
 @contextlib.contextmanager
