@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._build_plan import unit_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
+from ansible_collections.hitless.paas.plugins.modules import build
 from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower, poll_script
 from ansible_collections.hitless.paas.plugins.plugin_utils._remote import RemoteStep, locked_script
 
@@ -19,6 +20,7 @@ _POLL = 0.3
 class ActionModule(RemoteStep):
     """See the module of the same name. Each run of the module goes on until it must wait for a unit."""
 
+    module = build
     phases = ("install", "build", "freeze")
     _supports_check_mode = True
 

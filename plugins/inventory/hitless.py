@@ -15,7 +15,7 @@ description:
   - Takes the hosts of one target of a C(hitless.yml) and gives them the settings of the app.
   - The target is the extra variable C(target) or C(hitless_target), else the environment variable E(HITLESS_TARGET), else the only target.
   - Values of secrets may come in the extra variable C(hitless_secrets), a dictionary, for example from a file of Ansible Vault.
-  - The app is in the file's folder, or in that of the extra variable C(hitless_source).
+  - Paths in the file are relative to its folder, or to the extra variable C(hitless_folder).
   - The hosts are in the groups C(hitless) and C(hitless_<target>), with C(-) in the target's name as C(_).
   - A file that cannot be used ends the run with status 2, because Ansible would go on without hosts and report success.
 notes:
@@ -45,22 +45,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleParserError
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.release import __version__ as ansible_version
 from ansible.utils.unsafe_proxy import wrap_var
 from ansible.utils.vars import load_extra_vars
 from ansible_collections.hitless.paas.plugins.module_utils._errors import EXIT_CONFIG, HitlessError
+from ansible_collections.hitless.paas.plugins.plugin_utils._config import NAMES, Settings, load
 from ansible_collections.hitless.paas.plugins.plugin_utils._inventory import Host, hosts_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._targets import load_target
-
-try:
-    from ansible_collections.hitless.paas.plugins.plugin_utils._config import NAMES, Settings, load
-except ImportError as import_error:
-    NAMES = ("hitless.yml", "hitless.yaml")
-    JSONSCHEMA_ERROR: ImportError | None = import_error
-else:
-    JSONSCHEMA_ERROR = None
 
 # From 2.19 on Ansible renders only what it trusts; before, a value such as {{ x }} would be rendered.
 _RENDERS_ALL = tuple(int(part) for part in ansible_version.split(".")[:2]) < (2, 19)
@@ -78,8 +70,6 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Put the hosts of the target into the inventory."""
         super().parse(inventory, loader, path, cache)
-        if JSONSCHEMA_ERROR:
-            raise AnsibleParserError(f"{path}: hitless.paas.hitless needs the Python package jsonschema on the controller: {JSONSCHEMA_ERROR}")
         try:
             settings = self._load(path, load_extra_vars(loader))
             created = None if settings.provider["name"] == "byos" else load_target(settings.app, settings.target)
@@ -95,8 +85,9 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         secrets = extra.get("hitless_secrets") or {}
         if not isinstance(secrets, Mapping):
             raise HitlessError("config_invalid", "the extra variable hitless_secrets is not a dictionary; nothing was changed", hint="write it as NAME: value")
-        source = extra.get("hitless_source")
-        return load(Path(path), str(target) if target else None, secrets=secrets, folder=str(source) if source else None)
+        folder = extra.get("hitless_folder")
+        checked = os.environ.get("HITLESS_CHECKED")
+        return load(Path(path), str(target) if target else None, secrets=secrets, folder=str(folder) if folder else None, checked=checked)
 
     def _end(self, error: HitlessError) -> None:
         """End the run: an exception would become a warning, and a deployment to no host would report success."""

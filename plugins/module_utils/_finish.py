@@ -19,7 +19,7 @@ _RECORDS_KEPT = 200
 _REMOVED = ".removed-"
 
 
-def finish(record, paths, keep, preview_url=None):
+def finish(record, paths, keep):
     """Make ``record`` the deployment that runs, prune, and say so."""
     take_over(record, paths)
     try:
@@ -33,7 +33,8 @@ def finish(record, paths, keep, preview_url=None):
         "deployed",
         status="RUNNING",
         url=(record["urls"] or [None])[0],
-        preview_url=preview_url,
+        urls=record["urls"],
+        preview_url=record["preview_url"],
         release=record["release"],
         seconds=seconds,
         requests=record["requests"],
@@ -85,6 +86,9 @@ def _remove_leftovers(paths):
                 shutil.rmtree(os.path.join(folder, name))
 
 
+_ENDED = {"FAILED": "The run was ended.", "CANCELLED": "The deployment was cancelled; what served before still serves."}
+
+
 def fail(record, paths, status, failure):
     """Take the deployment off the host and record why it ended.
 
@@ -93,15 +97,15 @@ def fail(record, paths, status, failure):
     Args:
         record: Record, not finished.
         status: FAILED or CANCELLED.
-        failure: ``reason``, ``phase``, ``hint``, ``log_tail``, ``exit`` of the error, each may be None.
+        failure: ``reason``, ``phase``, ``hint``, ``log_tail``, ``exit`` of the error, and ``because_of``, the host that failed when it was not this one.
     """
     stop_builds(paths.app)
     stop_hooks(paths.app)
     host = Host(paths)
     live = next((known for known in reversed(Record.all(paths)) if known["status"] == "RUNNING"), None)
     phase = failure.get("phase") or _last_phase(record)
-    reason, hint = failure.get("reason") or "The run was ended.", failure.get("hint")
-    exit_code = EXIT_INTERRUPTED if status == "CANCELLED" else failure.get("exit") or EXIT_FAILED
+    reason, hint = failure.get("reason") or _ENDED[status], failure.get("hint")
+    exit_code = failure.get("exit") or EXIT_FAILED
     stays = bool(live) and repair_action(host.standing(record), host.standing(live)) == "finish"
     if stays:
         reason = reason.rstrip(".") + ". The release before it was stopped by then, so this one goes on serving."
@@ -115,17 +119,30 @@ def fail(record, paths, status, failure):
         record.save()
         if record["release"] == record.id and os.path.isdir(paths.release(record.id)):
             _remove(paths.release(record.id))
-    tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint)
+    if record["status"] == "CANCELLED":
+        tell_cancelled(record, live)
+    else:
+        tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint, because_of=failure.get("because_of"))
 
 
-def tell_failed(record, phase, exit_code, rolled_back=True, hint=None):
-    """Emit the last event of a deployment that ended badly."""
-    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"]}
+def tell_cancelled(record, live):
+    """Emit the last event of a run that was to cancel the deployment, and did. ``live``: the record of what serves, or None."""
+    urls = live["urls"] if live else []
+    facts = {"url": (urls or [None])[0], "urls": urls, "preview_url": None, "release": live["release"] if live else None}
+    record.emit("deployed", status="CANCELLED", seconds=0.0, requests=record["requests"], changed=True, **facts)
+
+
+def tell_failed(record, phase, exit_code, rolled_back=True, hint=None, because_of=None):
+    """Emit the last event of a deployment that ended badly. ``because_of``: the host that is to blame, when it is not this one."""
+    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"], "because_of": because_of}
     record.emit("failed", phase=phase, rolled_back=rolled_back, exit=exit_code, **facts)
 
 
-def tell_ended(record):
-    """Emit the last event of a deployment that ended badly before, for the run that hears of it only now."""
+def tell_ended(record, wanted):
+    """Emit the last event of a deployment that ended before, for a run that hears of it only now, or that wanted it to end that way."""
+    if record["status"] == wanted == "CANCELLED":
+        tell_cancelled(record, None)
+        return
     tell_failed(record, _last_phase(record), EXIT_INTERRUPTED if record["status"] == "CANCELLED" else EXIT_FAILED)
 
 

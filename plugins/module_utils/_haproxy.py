@@ -17,8 +17,9 @@ from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_confi
 from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_socket as _socket
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import write_atomic
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_certs import Certificates, fingerprint
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
-from ansible_collections.hitless.paas.plugins.module_utils._router import FULL_WEIGHT, Counters, LiveEndpoint, Router, backend_name
+from ansible_collections.hitless.paas.plugins.module_utils._router import FULL_WEIGHT, Counters, LiveEndpoint, Router, backend_name, refuse_taken
 
 OLDEST = (2, 6)
 _RELOAD_LIMIT = 20.0
@@ -85,12 +86,13 @@ class HaproxyRouter(Router):
         self._admin = _socket.Socket(self.layout.admin_socket)
         self._master = _socket.Socket(self.layout.master_socket)
         self._supported = False
+        self._certificates = Certificates(self.layout, self._admin)
 
     # files
 
     @contextlib.contextmanager
     def _locked(self):
-        """One change at a time on this host: the host map and reloads belong to every app."""
+        """One change at a time on this host: the map of names and reloads belong to every app."""
         with open(self.layout.folder + "/.lock", "a", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -118,9 +120,9 @@ class HaproxyRouter(Router):
             )
         return None if done.returncode == 0 else done.stdout.decode("utf-8", "replace").strip()
 
-    def _write(self, app, services):
+    def _write(self, app, services, before=""):
         text = _config.render_app(app, services)
-        complaint = self._valid(text, app)
+        complaint = self._valid(text, app) if _config.says_more(before, text) else None
         if complaint:
             raise HitlessError(
                 "router_config",
@@ -225,7 +227,7 @@ class HaproxyRouter(Router):
                 if endpoint.app == app:
                     change(self._model(services, _config.check_endpoint(endpoint))["servers"], endpoint)
             if _config.render_app(app, services) != before:
-                self._write(app, services)
+                self._write(app, services, before)
 
     @staticmethod
     def _model(services, endpoint):
@@ -362,54 +364,85 @@ class HaproxyRouter(Router):
         """See Router."""
         return may_be_asked(self._workers(), self.layout.keep_alive)
 
-    # host names
+    # names
 
-    def hosts(self):
+    def domains(self):
         """See Router."""
         try:
-            with open(self.layout.hosts_map, encoding="utf-8") as stream:
-                return _config.parse_hosts(stream.read())
+            with open(self.layout.domains_map, encoding="utf-8") as stream:
+                return _config.parse_domains(stream.read())
         except FileNotFoundError:
-            return {}
+            # Names of other apps must not go with the file: the running process still has them.
+            running = _socket.parse_map(self._admin.ask("show map %s" % self.layout.domains_map))
+            return _config.parse_domains("".join("%s %s\n" % pair for pair in running.items()))
 
-    def _put_hosts(self, hosts):
-        write_atomic(self.layout.hosts_map, _config.render_hosts(hosts))
-        self._sync_hosts()
+    def change_domains(self, put=(), remove=()):
+        """See Router."""
+        with self._locked():
+            known = self.domains()
+            for domain in put:
+                refuse_taken(known.values(), domain.app, [domain.name])
+            wanted = {key: domain for key, domain in known.items() if key not in remove}
+            wanted.update({domain.key: domain for domain in put})
+            if wanted != known:
+                write_atomic(self.layout.domains_map, _config.render_domains(wanted))
+            return self._sync_domains() or wanted != known
 
-    def _sync_hosts(self):
+    def _sync_domains(self):
         """Make the running map equal to the file. Returns True when something had to be done."""
-        path, wanted = self.layout.hosts_map, self.hosts()
+        path, wanted = self.layout.domains_map, _config.domain_entries(self.domains())
         running = _socket.parse_map(self._admin.ask("show map %s" % path))
-        commands = ["del map %s %s" % (path, name) for name in sorted(set(running) - set(wanted))]
-        for name in sorted(wanted):
-            if running.get(name) != wanted[name]:
-                commands.append("%s map %s %s %s" % ("set" if name in running else "add", path, name, wanted[name]))
+        commands = [
+            "%s map %s %s %s" % ("set" if place in running else "add", path, place, wanted[place])
+            for place in sorted(wanted)
+            if running.get(place) != wanted[place]
+        ]
+        commands += ["del map %s %s" % (path, place) for place in sorted(set(running) - set(wanted))]
         self._admin.tell(commands)
         return bool(commands)
 
-    def set_host(self, name, backend):
-        """See Router."""
-        with self._locked():
-            hosts = self.hosts()
-            holder = hosts.get(name)
-            if holder is not None and holder.partition(".")[0] != backend.partition(".")[0]:
-                app = holder.partition(".")[0]
-                raise HitlessError(
-                    "name_taken",
-                    "the name %s belongs to the app %s on this host; nothing was changed" % (name, app),
-                    "remove %s from the domains of %s, or choose another name" % (name, app),
-                    {"name": name, "app": app},
-                )
-            self._put_hosts(dict(hosts, **{name: backend}))
-            return holder != backend
+    # certificates
 
-    def remove_host(self, name):
+    def certificates(self):
+        """See Router."""
+        return self._certificates.running()
+
+    def fingerprint(self, pem):
+        """See Router."""
+        return fingerprint(pem)
+
+    def set_certificate(self, names, pem):
         """See Router."""
         with self._locked():
-            hosts = self.hosts()
-            known = hosts.pop(name, None) is not None
-            self._put_hosts(hosts)
-            return known
+            written = self._certificates.put(names, pem)
+            return self._certificates.sync(self._reload) or written
+
+    def remove_certificate(self, name):
+        """See Router."""
+        with self._locked():
+            known = self._certificates.drop(name)
+            return self._certificates.sync(self._reload) or known
+
+    def set_challenge(self, token, answer):
+        """See Router."""
+        self._change_challenges({token: answer}, ())
+
+    def remove_challenge(self, token):
+        """See Router."""
+        self._change_challenges({}, (token,))
+
+    def _change_challenges(self, put, remove):
+        """Make the file and the running map have these, and nothing that the file does not have."""
+        with self._locked():
+            path, known = self.layout.challenges_map, {}
+            with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii") as stream:
+                known = _config.parse_challenges(stream.read())
+            wanted = {**{token: answer for token, answer in known.items() if token not in remove}, **put}
+            write_atomic(path, _config.render_challenges(wanted))
+            running = _socket.parse_map(self._admin.ask("show map %s" % path))
+            commands = ["del map %s %s" % (path, token) for token in sorted(set(running) - set(wanted))]
+            commands += ["add map %s %s %s" % (path, token, wanted[token]) for token in sorted(set(wanted) - set(running))]
+            self._admin.tell(commands)
 
     # all of it
 
@@ -424,12 +457,13 @@ class HaproxyRouter(Router):
             if {backend_name(app, service) for service in services} != running:
                 self._reload()
             done = [self._sync_service(app, service) for service in sorted(services)]
-            return any([*done, self._sync_hosts()])
+            return any([*done, self._sync_domains()])
 
     def remove_app(self, app):
         """See Router."""
         with self._locked():
-            self._put_hosts({name: backend for name, backend in self.hosts().items() if backend.partition(".")[0] != app})
+            write_atomic(self.layout.domains_map, _config.render_domains({key: domain for key, domain in self.domains().items() if domain.app != app}))
+            self._sync_domains()
             present = False
             for path in (self._file(app), self._good(app)):
                 with contextlib.suppress(FileNotFoundError):

@@ -12,20 +12,28 @@ from typing import NamedTuple
 
 from ansible_collections.hitless.paas.plugins.module_utils import _paths
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise_domain
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
-from ansible_collections.hitless.paas.plugins.module_utils._router import Endpoint
+from ansible_collections.hitless.paas.plugins.module_utils._router import Domain, Endpoint, backend_name
 
 MARKER = "# Managed by hitless. Changes made here are lost."
 HEALTH_PATH = "/.hitless/health"
+ACME_PATH = "/.well-known/acme-challenge/"
 MADE_BY_ROUTER = "X-Hitless-Router"
 
 _STATE = "# state: "
 _SERVER = re.compile(r"[0-9]{14}-[1-9][0-9]{0,3}\Z")
+_WEIGHT = re.compile(r" weight [0-9]+\Z")
 _DEPLOYMENT = re.compile(r"[0-9]{14}\Z")
 _PATH = re.compile(r"/[A-Za-z0-9._~!$&()*+,;=:@%/?-]{0,1000}\Z")
 _EXPECT = re.compile(r"[1-5][0-9]{2}(?:-[1-5][0-9]{2})?(?:,[1-5][0-9]{2}(?:-[1-5][0-9]{2})?)*\Z")
 _BIND = re.compile(r"(?:\*|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\Z")
+_PLACE = re.compile(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?\Z")
+_TARGET = re.compile(r"(?:https?://)?[a-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~-]+)*\Z")
 _FILE = re.compile(r"/[A-Za-z0-9._/-]+\Z")
+# RFC 8555, 8.1 and 8.3: base64url, and for the answer the key's thumbprint after a dot.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}\Z")
+_ANSWER = re.compile(r"[A-Za-z0-9_.-]{16,400}\Z")
 
 _TLS_CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -56,14 +64,19 @@ class Layout(NamedTuple):
         return self.folder + "/apps"
 
     @property
-    def hosts_map(self):
-        """The file that says which backend a host name leads to."""
-        return self.folder + "/maps/hosts.map"
+    def domains_map(self):
+        """The file that says where a host name and a path lead."""
+        return self.folder + "/maps/domains.map"
 
     @property
     def certs_list(self):
         """The crt-list of the TLS frontend."""
         return self.folder + "/certs/list"
+
+    @property
+    def challenges_map(self):
+        """The file of the answers to a certificate authority's questions, by token."""
+        return self.folder + "/maps/challenges.map"
 
 
 def _refuse(what, value):
@@ -136,7 +149,8 @@ def server_words(endpoint, weight, health):
         _address(endpoint),
         _milliseconds("the health interval", interval),
         _milliseconds("the health interval", max(0.1, interval / 5)),
-        _milliseconds("the health interval", max(0.1, interval / 2)),
+        # A server that was just added counts as down until its first check, so this is also how long a switch waits for that.
+        _milliseconds("the health interval", max(0.1, interval / 10)),
         health["successes"],
         health["failures"],
         _whole("the weight", weight, 0, 256),
@@ -147,6 +161,12 @@ def _backend(app, service, model):
     health = checked_health(model["health"])
     timeout = _milliseconds("the health timeout", health["timeout"])
     lines = ["backend %s.%s" % (app, check_name("service", service)), "    balance leastconn", "    timeout check %s" % timeout]
+    lines += [
+        # A name that leads to one server gets that one or nothing, whatever its weight and its health are.
+        "    use-server %[var(txn.server)] if { var(txn.server) -m len gt 0 }",
+        "    force-persist if { var(txn.server) -m len gt 0 }",
+        "    http-response deny deny_status 502 if { var(txn.server) -m len gt 0 } !{ srv_name,strcmp(txn.server) eq 0 }",
+    ]
     if health["type"] == "http":
         lines += [
             "    option httpchk",
@@ -181,6 +201,15 @@ def render_app(app, services):
     return "\n".join(lines) + "\n"
 
 
+def says_more(before, after):
+    """Whether the text of an app's file has a line that the text before it did not have; weights and the comment do not count, since any of ours is valid."""
+
+    def lines(text):
+        return {_WEIGHT.sub("", line) for line in text.splitlines() if not line.startswith("#")}
+
+    return bool(lines(after) - lines(before))
+
+
 def parse_app(text):
     """The services that render_app wrote; ``{}`` when there are none. A text that has none to read raises ValueError."""
     for line in text.splitlines():
@@ -194,6 +223,34 @@ def parse_app(text):
 
 def _binds(addresses, words):
     return ["    bind %s%s%s" % (_checked(_BIND, "the address", address), " v6only" if address.startswith("[") else "", words) for address in addresses]
+
+
+def _lookup(path):
+    """Find where the name and the path lead: one look for the name itself, and another for the wildcard that it falls under."""
+    fields = (("backend", 1), ("https", 2), ("hsts", 3), ("to", 4), ("server", 5))
+    return [
+        "    http-request deny status 400 if { req.hdr(host) -m sub / }",
+        "    http-request set-var(txn.name) req.hdr(host),host_only,lower,rtrim(.)",
+        "    http-request set-var(txn.path) path",
+        "    http-request set-var(txn.domain) var(txn.name),concat(,txn.path,/),map_beg(%s)" % path,
+        "    http-request set-var(txn.above) var(txn.name),field(2,.,0) unless { var(txn.domain) -m found }",
+        "    http-request set-var(txn.domain) str(*.),concat(,txn.above),concat(,txn.path,/),map_beg(%s) unless { var(txn.domain) -m found }" % path,
+        *("    http-request set-var(txn.%s) var(txn.domain),field(%d,|)" % field for field in fields),
+    ]
+
+
+def _redirects(scheme):
+    """Answer for names that lead elsewhere. Methods with a body keep it (308); a certificate authority's question is never sent away."""
+    lines = []
+    rules = [("{ var(txn.to) -m len gt 0 } { var(txn.to) -m sub :// }", "%[var(txn.to)]"), ("{ var(txn.to) -m len gt 0 }", scheme + "://%[var(txn.to)]")]
+    if scheme == "http":
+        rules.append(("{ var(txn.https) -m str s }", "https://%[var(txn.name)]"))
+    for condition, base in rules:
+        for code, methods in ((301, "{ method GET HEAD }"), (308, "!{ method GET HEAD }")):
+            lines.append("    http-request redirect code %d location %s%%[pathq] if %s %s !{ path_beg %s }" % (code, base, condition, methods, ACME_PATH))
+    if scheme == "https":
+        lines.append("    http-after-response set-header Strict-Transport-Security max-age=%[var(txn.hsts)] if { var(txn.hsts) -m len gt 0 }")
+    return lines
 
 
 def _frontend(name, binds, scheme, layout, unknown):
@@ -213,7 +270,12 @@ def _frontend(name, binds, scheme, layout, unknown):
         "    http-request set-header X-Request-ID %[uuid()] unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{8,128}$ }",
         # Asking again is safe when nothing was sent, and for methods that may be repeated.
         "    http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE }",
-        "    use_backend %%[req.hdr(host),host_only,lower,rtrim(.),map_str(%s,%s)]" % (layout.hosts_map, unknown),
+        # The token of a question is known for as long as it is asked; every other path below this one is the app's own.
+        '    http-request return status 200 content-type text/plain hdr %s challenge lf-string "%%[path,field(4,/),map(%s)]" if { path_beg %s } '
+        "{ path,field(4,/),map(%s) -m found }" % (MADE_BY_ROUTER, layout.challenges_map, ACME_PATH, layout.challenges_map),
+        *_lookup(layout.domains_map),
+        *_redirects(scheme),
+        "    use_backend %[var(txn.backend)] if { var(txn.backend) -m found }",
         "    default_backend %s" % unknown,
     ]
 
@@ -289,12 +351,76 @@ def render_main(layout=None):
     return "\n".join(lines) + "\n"
 
 
-def parse_hosts(text):
-    """``{host name: backend}`` of a host map."""
-    pairs = (line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+def parse_domains(text):
+    """``{key: Domain}`` of the map of names; the entries that only keep a name for its app are left out."""
+    lines = (line.split() for line in text.splitlines() if not line.lstrip().startswith("#"))
+    found = [_parse_domain(*words) for words in lines if len(words) == 2]
+    return {domain.key: domain for domain in found if domain.service or domain.redirect_to}
 
 
-def render_hosts(hosts):
-    """The text of the host map."""
-    return MARKER + "\n" + "".join("%s %s\n" % (name, hosts[name]) for name in sorted(hosts))
+def _parse_domain(place, value):
+    backend, https, hsts, redirect_to, server = value.split("|")
+    app, _dot, service = backend.partition(".")
+    name, _slash, path = place.rstrip("/").partition("/")
+    return Domain(name, app, "/" + path, service, redirect_to, https == "s", int(hsts) if hsts else None, server)
+
+
+def domain_entries(domains):
+    """The map of names as ``{place: value}``. A place ends in a slash, so that /api does not stand for /apix.
+
+    A name of which only paths lead somewhere is kept for its app, so that the rest of it does not fall to a wildcard.
+    """
+    values = {domain: _domain_value(domain) for domain in domains.values()}
+    kept = {domain.name + "/": "%s.||||" % domain.app for domain in values}
+    return {**kept, **{domain.key.rstrip("/") + "/": value for domain, value in values.items()}}
+
+
+def _domain_value(domain):
+    if normalise_domain(domain.name) != domain.name:
+        _refuse("the name", domain.name)
+    _checked(_PLACE, "the path", domain.path)
+    check_name("app", domain.app)
+    if domain.service:
+        check_name("service", domain.service)
+    if domain.redirect_to:
+        _checked(_TARGET, "the redirect", domain.redirect_to)
+    if domain.server:
+        _checked(_SERVER, "the server name", domain.server)
+    hsts = "" if domain.hsts is None else "%d" % _whole("the time of Strict-Transport-Security", domain.hsts, 0, 10**9)
+    return "|".join((backend_name(domain.app, domain.service), "s" if domain.https else "", hsts, domain.redirect_to, domain.server))
+
+
+def render_domains(domains):
+    """The text of the map of names."""
+    entries = domain_entries(domains)
+    return MARKER + "\n" + "".join("%s %s\n" % (place, entries[place]) for place in sorted(entries))
+
+
+def parse_certs(text):
+    """``[(file, names)]`` of a crt-list: the names that each certificate is for, as a tuple; none for the one that answers to all others."""
+    lines = (line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return [(words[0], tuple(words[1:])) for words in lines]
+
+
+def render_certs(certificates):
+    """The text of the crt-list: what has no names comes first, for HAProxy takes the first one for every other name."""
+    lines = []
+    for path, names in sorted(certificates, key=lambda line: (bool(line[1]), line[0])):
+        for name in names:
+            if normalise_domain(name) != name:
+                _refuse("the name", name)
+        lines.append(" ".join((_checked(_FILE, "the file", path), *names)))
+    return MARKER + "\n" + "".join(line + "\n" for line in lines)
+
+
+def parse_challenges(text):
+    """``{token: answer}`` of the file of challenges."""
+    return dict(line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+def render_challenges(challenges):
+    """The text of the file of challenges."""
+    lines = []
+    for token, answer in sorted(challenges.items()):
+        lines.append("%s %s\n" % (_checked(_TOKEN, "the token", token), _checked(_ANSWER, "the answer", answer)))
+    return MARKER + "\n" + "".join(lines)

@@ -34,11 +34,24 @@ def check_deployment(name):
 
 
 def new_deployment_id(taken, now):
-    """The id of a deployment begun at ``now`` (datetime in UTC): its second, or the next one that is not in ``taken``."""
-    moment = now
-    while moment.strftime(_ID_FORM) in taken:
-        moment += timedelta(seconds=1)
-    return moment.strftime(_ID_FORM)
+    """The id of a deployment: a second in UTC, later than every id that is taken, so that ids sort as deployments began.
+
+    Args:
+        taken: ids and other names.
+        now: datetime, by the host's clock.
+    """
+    newest = max((name for name in taken if _DEPLOYMENT.match(name)), default="")
+    wanted = now.strftime(_ID_FORM)
+    return wanted if wanted > newest else (datetime.strptime(newest, _ID_FORM) + timedelta(seconds=1)).strftime(_ID_FORM)
+
+
+def agreed_id(taken, wanted):
+    """``wanted``, the id that the first host of several chose. HitlessError ``id_taken`` when it would not be the newest here: order is time."""
+    newest = max(taken, default="")
+    if newest < wanted:
+        return wanted
+    message = "This host has the deployment %s already, so it cannot take part in %s, which another host began; nothing was changed." % (newest, wanted)
+    raise HitlessError("id_taken", message, "Deploy again; if it stays, the clocks of the hosts differ: timedatectl")
 
 
 def parse_time(text):

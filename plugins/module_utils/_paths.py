@@ -10,7 +10,6 @@ import os.path
 HAPROXY_CONFIG = "/etc/haproxy/haproxy.cfg"
 HAPROXY_DIR = "/etc/haproxy/hitless"
 HAPROXY_APPS = HAPROXY_DIR + "/apps"
-HAPROXY_HOSTS_MAP = HAPROXY_DIR + "/maps/hosts.map"
 HAPROXY_CERTS = HAPROXY_DIR + "/certs"
 HAPROXY_ADMIN_SOCKET = "/run/haproxy/admin.sock"
 HAPROXY_MASTER_SOCKET = "/run/haproxy/master.sock"
@@ -18,6 +17,11 @@ SYSTEMD_UNITS = "/etc/systemd/system"
 MARKER_CREATED = "/etc/hitless/created"
 MARKER_CONFIGURED = "/etc/hitless/configured"
 APP_MOUNT = "/app"
+# No app can have this name.
+LIBRARY = "/var/lib/hitless/.library"
+# certbot's folder, and what renews certificates.
+ACME = "/var/lib/hitless/.acme"
+ACME_LOGS = "/var/log/hitless/.acme"
 FIRST_PORT = 20000
 LAST_PORT = 29999
 
@@ -46,6 +50,7 @@ class AppPaths:
         self.shared = self.srv + "/shared"
         self.state = root + "/var/lib/hitless/" + app
         self.lock = self.state + "/lock"
+        self.domains = self.state + "/domains.json"
         self.step_lock = self.state + "/step.lock"
         self.deployments = self.state + "/deployments"
         self.staged = self.state + "/staged"

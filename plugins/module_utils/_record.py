@@ -47,6 +47,7 @@ _EMPTY = {
     "hint": None,
     "log_tail": [],
     "urls": [],
+    "preview_url": None,
     "finished": None,
 }
 

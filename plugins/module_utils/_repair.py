@@ -127,6 +127,7 @@ class Host:
         endpoints = list(self.endpoints(deployment))
         if endpoints:
             self.router.switch(list(self.endpoints(live)) if live else [], endpoints)
+            self.router.remove_previews(endpoints)
             self._drain(endpoints)
             self.router.remove_endpoints(endpoints)
         replicas = self.replicas(deployment)

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import time
 from collections import namedtuple
 
+from ansible_collections.hitless.paas.plugins.module_utils import _domains
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import MADE_BY_ROUTER
-from ansible_collections.hitless.paas.plugins.module_utils._hostnames import default_names, normalise
-from ansible_collections.hitless.paas.plugins.module_utils._router import Counters, Endpoint, backend_name
+from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise
+from ansible_collections.hitless.paas.plugins.module_utils._router import Counters, Endpoint
 
 _POLL = 0.05
 _BAKE_POLL = 0.25
@@ -20,38 +22,15 @@ _CUT_LIMIT = 5.0
 _SICK_ERRORS = 5
 _SICK_SHARE = 0.05
 
-# What the app's services have in the router: ``new`` and ``old`` are lists of Endpoint.
-Plan = namedtuple("Plan", "services new old first names")
+# What the app's services have in the router: ``new`` and ``old`` are lists of Endpoint, ``wishes`` is what is wished of the app's names, and ``domains``
+# the Domains that people are told of, best first; ``preview`` is the Domain of this deployment alone, or None.
+Plan = namedtuple("Plan", "services new old first wishes domains preview")
 
 
 def web_services(services):
     """The services that take requests, the one that the app's names lead to first: ``web``, or else the first by name."""
     found = sorted(name for name, service in services.items() if service.get("type", "web") != "worker")
     return sorted(found, key=lambda name: name != "web")
-
-
-def plan_names(app, hosts, addresses, taken):
-    """Which names the app claims, in order of preference.
-
-    Args:
-        hosts: the app's domains, as written; ``[]`` when it has none.
-        addresses: the host's own addresses.
-        taken: ``{name: backend}`` of the router.
-
-    Raises name_taken when another app has one of the domains. The names for apps without domains go to the first such app.
-    """
-    own, offered = (None, []) if hosts else default_names(app, addresses)
-    wanted = [normalise(name) for name in hosts] or [own]
-    for name in wanted:
-        holder = taken.get(name, app + ".").partition(".")[0]
-        if holder != app:
-            raise HitlessError(
-                "name_taken",
-                "the name %s belongs to the app %s on this host; nothing was changed" % (name, holder),
-                "remove %s from the domains of %s, or choose another name" % (name, holder),
-                {"name": name, "app": holder},
-            )
-    return wanted + [name for name in offered if taken.get(name, app + ".").partition(".")[0] == app]
 
 
 def difference(before, after):
@@ -87,27 +66,55 @@ def next_cut(elapsed, requests, tunnels, limit, long_limit):
     return "wait"
 
 
+class _NamedConnection(http.client.HTTPSConnection):
+    """A TLS connection that asks for ``name``, whatever the address is."""
+
+    def __init__(self, *args, context, name, **kwargs):
+        super().__init__(*args, context=context, **kwargs)
+        self._hitless = (context, name)
+
+    def connect(self):
+        """Connect, and say the name."""
+        context, name = self._hitless
+        http.client.HTTPConnection.connect(self)
+        self.sock = context.wrap_socket(self.sock, server_hostname=name)
+
+
+def _asked_path(domain, services):
+    """A path that the service behind a Domain should answer: that of its health check, where that is below it."""
+    health = services.get(domain.service, {}).get("health", {})
+    return health.get("path", "/") if domain.path == "/" and health.get("type", "http") == "http" else domain.path
+
+
 class Switchover:
     """One run of the steps, in the order of their methods.
 
     Args:
         app, deployment: names.
         router, runtime: a Router and a Runtime.
+        book: the app's DomainBook.
         emit: called with the name and the fields of each event.
-        port: where the router takes plain HTTP on 127.0.0.1.
+        ports: where the router takes HTTP and HTTPS on 127.0.0.1.
     """
 
-    def __init__(self, app, deployment, router, runtime, emit, port=80):
+    def __init__(self, app, deployment, router, runtime, book, emit, ports=(80, 443)):
         self.app = app
         self.deployment = deployment
         self._router = router
         self._runtime = runtime
-        self._port = port
+        self._ports = ports
         self._emit = emit
-        self._claimed = []
+        self._book = book
+        self._before = None
 
-    def plan(self, services, replicas, hosts, addresses):
-        """The Plan: what is there and what shall be. Reads, and changes nothing; raises name_taken."""
+    def plan(self, services, replicas, config, addresses, preview_domain=None):
+        """The Plan: what is there and what shall be. Reads, and changes nothing; raises name_taken and config_invalid.
+
+        Args:
+            config: the domains of hitless.yml.
+            addresses: the host's own addresses, for an app without any.
+            preview_domain: the domain that each deployment gets a name of its own under, or None.
+        """
         named = web_services(services)
         new = [
             Endpoint(self.app, name, self.deployment, int(replica["n"]), replica["address"], int(replica["port"]))
@@ -115,8 +122,23 @@ class Switchover:
             for replica in replicas.get(name, ())
         ]
         old = [endpoint for name in named for endpoint in sorted(self._router.configured(self.app, name)) if endpoint.deployment != self.deployment]
-        names = plan_names(self.app, hosts, addresses, self._router.hosts()) if named else []
-        return Plan({name: services[name] for name in named}, new, old, not old, names)
+        wishes, domains = self._plan_domains(named, [_domains.checked(given, "config") for given in config], [normalise(one) for one in addresses])
+        preview = self._book.preview(new[0], preview_domain) if preview_domain and new else None
+        return Plan({name: services[name] for name in named}, new, old, not old, wishes, domains, preview)
+
+    def _plan_domains(self, named, config, addresses):
+        """``(wishes, the Domains that people are told of)``; those of an app without a service that takes requests lead nowhere yet."""
+        if not named:
+            return self._book.wishes(), []
+        _domains.refuse_services(config, named)
+        wishes = _domains.synced(self._book.wishes(), config, _domains.default_wishes(self.app, addresses, self._router.domains()))
+        wanted = self._book.wanted(wishes, named)
+        self._book.changes(wanted)
+        return wishes, [wanted[key] for key in _domains.best_names(config, addresses, self.app, wanted)]
+
+    def uncovered(self, plan):
+        """The names that are to have a certificate and have none yet, as a set."""
+        return {wish["name"] for group in self._book.lacking(plan.wishes).values() for wish in group}
 
     def serving(self, plan):
         """The endpoints that get new requests by the router's configuration, as a set."""
@@ -132,13 +154,14 @@ class Switchover:
         self._ensure(plan)
         self._router.add_endpoints(plan.new)
         self._wait_up(plan)
+        self._before = self._book.wishes()
+        if plan.preview:
+            self._router.change_domains([plan.preview])
         self._router.switch(plan.new, plan.old)
         for name in plan.services:
             old, new = ([str(e) for e in endpoints if e.service == name] for endpoints in (plan.old, plan.new))
             self._emit("switch", service=name, **{"from": old, "to": new})
-        for name in plan.names:
-            if self._router.set_host(name, backend_name(self.app, next(iter(plan.services)))):
-                self._claimed.append(name)
+        self._book.put(plan.wishes, list(plan.services))
 
     def _ensure(self, plan):
         for name, service in plan.services.items():
@@ -167,22 +190,28 @@ class Switchover:
 
     def check(self, plan):
         """Ask for a page through the router as a user would. Raises sick_after_switch, after going back, when the router has to answer itself."""
-        if not plan.names:
+        if not plan.domains:
             return
-        service = next(iter(plan.services.values()))
-        path = service.get("health", {}).get("path", "/") if service.get("health", {}).get("type", "http") == "http" else "/"
-        link = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        link, domain = self._link(plan.domains[0]), plan.domains[0]
         try:
-            link.request("GET", path, headers={"Host": plan.names[0], "Connection": "close"})
+            link.request("GET", _asked_path(domain, plan.services), headers={"Host": domain.name, "Connection": "close"})
             answer = link.getresponse()
             refused = answer.getheader(MADE_BY_ROUTER)
             problem = "the router answered %d (%s) in its place" % (answer.status, refused) if refused else None
         except (OSError, http.client.HTTPException) as error:
-            problem = "the router gave no answer on 127.0.0.1:%d (%s)" % (self._port, error)
+            problem = "the router gave no answer on %s:%d (%s)" % (link.host, link.port, error)
         finally:
             link.close()
         if problem:
             self.go_back(plan, problem)
+
+    def _link(self, domain):
+        """A connection to the router as somebody would make it who asks for ``domain``; whose certificate it shows is not what is asked here."""
+        if not domain.https:
+            return http.client.HTTPConnection("127.0.0.1", self._ports[0], timeout=30)
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return _NamedConnection("127.0.0.1", self._ports[1], timeout=30, context=context, name=domain.name)
 
     def bake(self, plan, before):
         """Watch real traffic for the longest bake of the services. Goes back and raises sick_after_switch when it makes the new replicas sick."""
@@ -203,10 +232,10 @@ class Switchover:
         for name in plan.services:
             new, old = ([str(e) for e in endpoints if e.service == name] for endpoints in (plan.new, plan.old))
             self._emit("switch", service=name, **{"from": new, "to": old})
+        self._router.remove_previews(plan.new)
         self.drain(plan, plan.new)
         self._router.remove_endpoints(plan.new)
-        for name in self._claimed:
-            self._router.remove_host(name)
+        self._book.put(self._before, list(plan.services))
         left = "the first release was taken out of the router" if plan.first else "the old release serves again"
         raise HitlessError("sick_after_switch", "after the switch %s; %s" % (reason, left), "hitless logs %s" % self.app, {"reason": reason})
 
@@ -245,6 +274,12 @@ class Switchover:
                 self._emit("drain", endpoint=str(endpoint), in_flight=found[endpoint])
         return found
 
+    def _settle(self, endpoints):
+        """Wait, bounded, for what a preview let through after the drain."""
+        until = time.monotonic() + _CUT_LIMIT
+        while any(self._router.in_flight(endpoints).values()) and time.monotonic() < until:
+            time.sleep(_POLL)
+
     def retire(self, plan, old):
         """Stop every replica of the old deployments, workers too, then forget their endpoints. Returns True when there was a replica.
 
@@ -252,6 +287,8 @@ class Switchover:
         """
         deployments = {endpoint.deployment for endpoint in plan.old} | ({old} if old else set())
         gone = [replica for replica in self._runtime.list(self.app) if replica.deployment in deployments - {self.deployment}]
+        self._router.remove_previews(plan.old)
+        self._settle(plan.old)
         if gone:
             self._runtime.remove(gone)
         self._router.remove_endpoints(plan.old)

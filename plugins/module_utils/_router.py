@@ -44,6 +44,40 @@ def backend_name(app, service):
     return "%s.%s" % (app, service)
 
 
+def domain_key(name, path):
+    """What the part of a name that is below ``path`` is known by."""
+    return name if path == "/" else name + path
+
+
+def refuse_taken(known, app, names):
+    """Raise ``name_taken`` when an app other than ``app`` holds one of ``names`` among the ``known`` Domains."""
+    holders = {domain.name: domain.app for domain in known}
+    for name in names:
+        if holders.get(name, app) != app:
+            raise HitlessError(
+                "name_taken",
+                "the name %s belongs to the app %s on this host; nothing was changed" % (name, holders[name]),
+                "remove %s from the domains of %s, or choose another name" % (name, holders[name]),
+                {"name": name, "app": holders[name]},
+            )
+
+
+class Domain(namedtuple("Domain", "name app path service redirect_to https hsts server", defaults=("/", "", "", False, None, ""))):
+    """Where a host name, or what is below one path of it, leads.
+
+    ``name``: of normalise_domain. ``service``: the service that answers; empty for a redirect. ``redirect_to``: a host name, or the beginning of a URL, that
+    the path is appended to. ``https``: whether plain requests are sent to https. ``hsts``: seconds of Strict-Transport-Security, or None.
+    ``server``: the name of the one endpoint that answers, whatever its weight; empty for all.
+    """
+
+    __slots__ = ()
+
+    @property
+    def key(self):
+        """What it is known by: the name, and the path unless that is all of it."""
+        return domain_key(self.name, self.path)
+
+
 class Router:
     """The interface of every router.
 
@@ -112,16 +146,48 @@ class Router:
         """True while an older process of the router could still send a request to an endpoint of its day."""
         raise NotImplementedError
 
-    def hosts(self):
-        """Which backend each host name leads to: ``{name: backend}``."""
+    def domains(self):
+        """Where names lead by configuration, those of every app: ``{key: Domain}``. The longest path wins; an exact name wins over a wildcard."""
         raise NotImplementedError
 
-    def set_host(self, name, backend):
-        """Lead a host name to a backend. Returns True when that is new; raises ``name_taken`` when another app holds the name."""
+    def change_domains(self, put=(), remove=()):
+        """Add or replace Domains and forget keys, in one go and without a reload. Returns True when something changed.
+
+        Raises ``name_taken``, and changes nothing, when another app holds one of the names.
+        """
         raise NotImplementedError
 
-    def remove_host(self, name):
-        """Forget a host name. Returns True when it was known."""
+    def remove_previews(self, endpoints):
+        """Forget the Domains that lead to one of ``endpoints`` alone."""
+        servers = {(endpoint.app, endpoint.name) for endpoint in endpoints}
+        self.change_domains(remove=[key for key, domain in self.domains().items() if (domain.app, domain.server) in servers])
+
+    def certificates(self):
+        """The certificates that the running router has: ``{name: fingerprint}``."""
+        raise NotImplementedError
+
+    def set_certificate(self, names, pem):
+        """Serve ``names`` with the certificate of ``pem`` (key, leaf, chain), on disk and in the running router, without a reload.
+
+        It is called by the first of the names (of normalise_domain), and takes the place of the one of that name. Returns True when something changed.
+        Raises ``certificate_invalid`` when the router cannot load it.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self, pem):
+        """What ``certificates`` calls the certificate of ``pem``."""
+        raise NotImplementedError
+
+    def remove_certificate(self, name):
+        """Forget the certificate called ``name``. Returns True when it was known."""
+        raise NotImplementedError
+
+    def set_challenge(self, token, answer):
+        """Answer ``/.well-known/acme-challenge/<token>`` of every name with ``answer``, and nothing else below that path."""
+        raise NotImplementedError
+
+    def remove_challenge(self, token):
+        """Forget a challenge."""
         raise NotImplementedError
 
     def counters(self, app, service):
@@ -133,7 +199,7 @@ class Router:
         raise NotImplementedError
 
     def remove_app(self, app):
-        """Forget an app: its host names, endpoints and backends."""
+        """Forget an app: its domains, endpoints and backends."""
         raise NotImplementedError
 
 

@@ -33,7 +33,8 @@ options:
   deployment:
     description:
       - Id of the deployment.
-      - Required but for O(state=begun), which makes it. With O(state=cancelled) the default is the deployment that holds the lock.
+      - Required but for O(state=begun), which makes it unless it is given, as for the other hosts of a deployment to several.
+      - With O(state=cancelled) the default is the deployment that holds the lock.
     type: str
   kind:
     description: Whether a source is deployed, an earlier release is brought back, or the live release gets new replicas.
@@ -43,11 +44,24 @@ options:
   settings:
     description: The settings of C(hitless.yml). The action plugin makes O(plan) and O(source) of them.
     type: dict
+  origin:
+    description:
+      - What is deployed instead of the source in O(settings), a folder, an archive, a git URL,
+        or a dictionary with C(git) and what else C(source) in C(hitless.yml) has.
+      - The action plugin takes it.
+    type: raw
+  ref:
+    description: Branch, tag or commit of a git source, over that of O(settings). The action plugin takes it.
+    type: str
+  builder:
+    description: The builder, over that of O(settings). The action plugin takes it.
+    type: str
+    choices: [auto, native, dockerfile, image, nixpacks, railpack]
   plan:
     description: The resolved app.
     type: dict
   source:
-    description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author) and C(dirty).
+    description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author), C(dirty), and of a git source C(url) and C(ref).
     type: dict
     default: {}
   planned:
@@ -90,7 +104,7 @@ options:
     type: int
     default: 5
   failure:
-    description: Why the deployment failed, as C(reason), C(hint), C(phase), C(log_tail) and C(exit).
+    description: Why the deployment failed, as C(reason), C(hint), C(phase), C(log_tail), C(exit), and C(because_of), the host to blame if it was another one.
     type: dict
     default: {}
 attributes:
@@ -130,6 +144,11 @@ deployment:
   returned: success
   type: dict
   sample: {id: "20261121080000", status: INITIALIZING}
+id:
+  description: Id of the deployment that began, or would have begun if there were anything to do.
+  returned: when I(state=begun), but not in check mode
+  type: str
+  sample: "20261121080000"
 artifact:
   description: Digest of the artifact that the deployment runs.
   returned: when there is something to deploy
@@ -188,6 +207,9 @@ ARGUMENTS = {
     "deployment": {"type": "str"},
     "kind": {"type": "str", "choices": ["deploy", "rollback", "restart"], "default": "deploy"},
     "settings": {"type": "dict"},
+    "origin": {"type": "raw"},
+    "ref": {"type": "str"},
+    "builder": {"type": "str", "choices": ["auto", "native", "dockerfile", "image", "nixpacks", "railpack"]},
     "plan": {"type": "dict"},
     "source": {"type": "dict", "default": {}},
     "planned": {"type": "dict"},
@@ -202,12 +224,13 @@ ARGUMENTS = {
     "keep_releases": {"type": "int", "default": 5},
     "failure": {"type": "dict", "default": {}},
 }
+REQUIRED_IF = [("state", state, ["deployment"]) for state in ("finished", "pushed", "failed")]
 _STATUS = {"failed": "FAILED", "cancelled": "CANCELLED"}
 
 
 def _nothing(live):
     """The event of a deployment that found everything in place."""
-    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "preview_url": None, "release": live["release"]}
+    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "urls": live["urls"], "preview_url": live.get("preview_url"), "release": live["release"]}
     requests = {"sent": 0, "failed": 0, "held": 0, "cut": 0}
     return [dict(facts, event="deployed", deployment=live["id"], seconds=0.0, requests=requests, changed=False)]
 
@@ -263,7 +286,7 @@ def _failed(paths, deployment, params):
         return _unchanged()
     record = Record.load(paths, deployment)
     if record["status"] in ("FAILED", "CANCELLED"):
-        tell_ended(record)
+        tell_ended(record, _STATUS[params["state"]])
         return dict(_unchanged(), deployment=record.values, events=record.events)
     if record["status"] not in UNFINISHED:
         raise HitlessError("status_illegal", "Deployment %s is %s already; nothing was changed." % (record.id, record["status"]), "hitless status")
@@ -292,8 +315,7 @@ def _finish(module):
 
 def main():
     """Run the module."""
-    needed = [("state", "finished", ["deployment"]), ("state", "pushed", ["deployment"]), ("state", "failed", ["deployment"])]
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=needed)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
     state = module.params["state"]
     try:
         if state == "begun":

@@ -142,6 +142,7 @@ ARGUMENTS = {
     "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "runtime": {"type": "str", "choices": ["systemd"], "default": "systemd"},
 }
+REQUIRED_IF = [("reuse", False, ["artifact"])]
 
 
 def _report(record, replica, answer):
@@ -167,7 +168,7 @@ def release(record, paths, args):
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[("reuse", False, ("artifact",))])
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
     if module.check_mode:
         diff = {"before": "", "after": "the replicas of release %s\n" % module.params["release"]}
         module.exit_json(changed=True, replicas={}, deployment={}, events=[], diff=diff)

@@ -31,6 +31,14 @@ options:
     description: Id of the deployment that takes over.
     type: str
     required: true
+  state:
+    description:
+      - Where to stop. With V(switched) the new replicas take over and the old ones stay as they are, so that it can be taken back.
+      - V(drained) goes on from there. With V(done) it is both in one run.
+      - On several hosts it is V(switched) on all of them before it is V(drained) on any.
+    type: str
+    choices: [done, switched, drained]
+    default: done
   replicas:
     description: The new replicas, as lists of C(n), C(address) and C(port) by service; replicas of workers may be among them.
     type: dict
@@ -40,18 +48,24 @@ options:
       - The app's services by name, with C(type), C(health), C(drain), C(long_lived_drain), C(stop_timeout) and C(bake). Times are in seconds.
     type: dict
     required: true
-  hosts:
+  domains:
     description:
-      - Host names that lead to the app. It is an error when one of them belongs to another app.
+      - The domains of C(hitless.yml), names or mappings as M(hitless.paas.domain) takes them. It is an error when one of them belongs to another app.
+      - Those that a command added stay.
       - An app without any answers to its name under C(localhost), and the first such app on a host to the host's own addresses.
     type: list
-    elements: str
+    elements: raw
     default: []
   addresses:
-    description: The host's own addresses, for an app without host names.
+    description: The host's own addresses, for an app without domains.
     type: list
     elements: str
     default: []
+  preview_domain:
+    description:
+      - The deployment can be seen at C(<deployment>.<app>.) and this domain, before it takes over and until its replicas stop.
+      - That name leads to the first replica of the service that the app's names lead to, and to no other.
+    type: str
   old:
     description:
       - Id of the deployment to stop.
@@ -70,10 +84,18 @@ options:
     description: The port that the router takes plain HTTP on.
     type: int
     default: 80
+  https_port:
+    description: The port that the router takes HTTPS on.
+    type: int
+    default: 443
   public_port:
     description: The port that people reach O(http_port) at, for the URL; another one where the host is behind a published port.
     type: int
     default: 80
+  public_https_port:
+    description: The port that people reach O(https_port) at, for the URL.
+    type: int
+    default: 443
 seealso:
   - module: hitless.paas.release
 """
@@ -88,15 +110,21 @@ EXAMPLES = r"""
         - {n: 1, address: 127.0.0.1, port: 20001}
     services:
       web: {type: web, drain: 30, bake: 10}
-    hosts: [shop.example.com]
+    domains: [shop.example.com]
 """
 
 RETURN = r"""
 deployment:
-  description: The record of the deployment; this step writes its C(requests), C(urls) and C(phases). In check mode only its C(id).
+  description: The record of the deployment; this step writes its C(requests), C(urls), C(preview_url) and C(phases). In check mode only its C(id).
   returned: always
   type: dict
   sample: {id: "20261121080000", requests: {sent: 120, failed: 0, held: 0, cut: 0}, phases: [], urls: ["http://shop.example.com"]}
+uncovered:
+  description: Names that are to have a certificate and have none yet.
+  returned: success, and not in check mode
+  type: list
+  elements: str
+  sample: [shop.example.com]
 events:
   description: What happened, in order.
   returned: always
@@ -106,59 +134,71 @@ events:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._certificates import live_names
+from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
+from ansible_collections.hitless.paas.plugins.module_utils._domains import url
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
+from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._route import Switchover, difference
 from ansible_collections.hitless.paas.plugins.module_utils._router import router
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
-ARGUMENT_SPEC = {
+ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "deployment": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["done", "switched", "drained"], "default": "done"},
     "replicas": {"type": "dict", "required": True},
     "services": {"type": "dict", "required": True},
-    "hosts": {"type": "list", "elements": "str", "default": []},
+    "domains": {"type": "list", "elements": "raw", "default": []},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "old": {"type": "str"},
+    "preview_domain": {"type": "str"},
     "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
     "runtime": {"type": "str", "default": "systemd"},
     "http_port": {"type": "int", "default": 80},
+    "https_port": {"type": "int", "default": 443},
     "public_port": {"type": "int", "default": 80},
+    "public_https_port": {"type": "int", "default": 443},
 }
 
 
 def _switchover(params, emit):
-    deployment = check_deployment(params["deployment"])
-    return Switchover(check_name("app", params["app"]), deployment, router(params["router"]), runtime(params["runtime"]), emit, params["http_port"])
-
-
-def urls(hosts, addresses, names, port):
-    """Where people find the app: under its domains, or else under an address that leads to it, or else under its own local name."""
-    best = [name for name in (names if hosts else addresses) if name in names] or names[:1]
-    return ["http://%s%s" % (name, "" if port == 80 else ":%d" % port) for name in best]
+    deployment, app = check_deployment(params["deployment"]), check_name("app", params["app"])
+    routes = router(params["router"])
+    book = DomainBook(AppPaths(app), routes, live_names)
+    return Switchover(app, deployment, routes, runtime(params["runtime"]), book, emit, (params["http_port"], params["https_port"]))
 
 
 def _plan(steps, params):
-    return steps.plan(params["services"], params["replicas"], params["hosts"], params["addresses"])
+    return steps.plan(params["services"], params["replicas"], params["domains"], params["addresses"], params["preview_domain"])
 
 
-def _go(steps, plan, record, old):
+def _take_over(steps, plan, record):
+    """Send new requests to the new replicas, and watch them."""
+    with record.phase("switch"):
+        steps.switch(plan)
+        switched = steps.counters(plan)
+        steps.check(plan)
+    with record.phase("bake"):
+        steps.bake(plan, switched)
+
+
+def _go(steps, plan, record, params):
     """Every step in order; the record says how the requests fared, whether it ends well or not."""
     before, cut = steps.counters(plan), 0
     try:
-        with record.phase("switch"):
-            steps.switch(plan)
-            switched = steps.counters(plan)
-            steps.check(plan)
-        with record.phase("bake"):
-            steps.bake(plan, switched)
-        with record.phase("drain"):
-            cut = steps.drain(plan, plan.old)
-            steps.retire(plan, old)
+        if params["state"] != "drained":
+            _take_over(steps, plan, record)
+        if params["state"] != "switched":
+            with record.phase("drain"):
+                cut = steps.drain(plan, plan.old)
+                steps.retire(plan, params["old"] or record["previous"])
     finally:
         counted = difference(before, steps.counters(plan))
-        record["requests"] = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
+        seen = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
+        record["requests"] = {name: record["requests"][name] + count for name, count in seen.items()}
 
 
 def _result(plan, serving):
@@ -174,9 +214,11 @@ def _work(params):
         steps = _switchover(params, record.emit)
         plan = _plan(steps, params)
         serving = steps.serving(plan)
-        record["urls"] = urls(params["hosts"], params["addresses"], plan.names, params["public_port"])
-        _go(steps, plan, record, params["old"] or record["previous"])
-        return _result(plan, serving)
+        ports = (params["public_port"], params["public_https_port"])
+        record["urls"] = [url(domain, ports) for domain in plan.domains]
+        record["preview_url"] = url(plan.preview, ports) if plan.preview else None
+        _go(steps, plan, record, params)
+        return dict(_result(plan, serving), uncovered=sorted(steps.uncovered(plan)))
 
     return work
 
@@ -190,7 +232,7 @@ def _foresee(module):
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if not module.check_mode:
         run_step(module, _work(module.params))
     try:

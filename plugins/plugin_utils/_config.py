@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import functools
+import hashlib
 import json
 import os
 import re
@@ -16,8 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.hitless.paas.plugins.module_utils import _domains as _wishes
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _dotenv, _yaml
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import origin_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._yaml import Document, Key, Problem, dotted
 
 if TYPE_CHECKING:
@@ -75,6 +78,7 @@ def load(
     env: Mapping[str, str] | None = None,
     secrets: Mapping[str, Any] | None = None,
     folder: str | os.PathLike[str] | None = None,
+    checked: str | None = None,
 ) -> Settings:
     """Read a ``hitless.yml``.
 
@@ -84,6 +88,7 @@ def load(
         env: where ``secrets`` are looked up; this process's environment by default.
         secrets: values that win over ``env`` (of Ansible Vault, decrypted).
         folder: the app's folder, when the file lies elsewhere.
+        checked: ``fingerprint`` of a file that was found without error before; it is not checked against the schema again.
 
     Raises:
         HitlessError: ``config_invalid``; ``details["errors"]`` has every error as file, line, key and message.
@@ -93,7 +98,7 @@ def load(
     problems = list(document.problems)
     data: dict[str, Any] = {}
     if not problems:
-        data, found = _check(document, file.name)
+        data, found = _check(document, file.name, known=bool(checked) and checked == fingerprint(file))
         problems += found
     root = Path(folder).absolute() if folder else file.parent
     dotenv, found = _read_dotenv(root)
@@ -102,6 +107,11 @@ def load(
     name = _pick_target(data.get("targets"), target, file.name, document)
     secret_values, missing = _secrets(data.get("secrets", ()), os.environ if env is None else env, secrets or {}, root, document, file.name)
     return _settings(data, name, root, dotenv, secret_values, missing, file)
+
+
+def fingerprint(file: Path) -> str:
+    """What stands for a file that was checked by this version's schema."""
+    return hashlib.sha256(SCHEMA.read_bytes() + b"\0" + file.read_bytes()).hexdigest()
 
 
 def assume(folder: str | os.PathLike[str], target: str | None = None) -> tuple[Settings, list[str]]:
@@ -173,7 +183,7 @@ def dump(settings: Settings) -> str:
         "# env: {LANG: C.UTF-8}  # .env beside this file is read too",
         "# secrets: [DATABASE_URL]  # from the environment, a file or Ansible Vault",
         *_block("mounts", values["mounts"], "# mounts: {/app/uploads: uploads}  # kept across releases"),
-        *([f"domains: {_flow(values['domains'])}"] if values["domains"] else ["# domains: [shop.example.com]"]),
+        *([f"domains: {_flow([_written_domain(one) for one in values['domains']])}"] if values["domains"] else ["# domains: [shop.example.com]"]),
         "targets:",
         f"  {values['target']}: {_flow(_target_options(values['provider']))}",
         "  # prod: {hosts: [203.0.113.7], user: root}",
@@ -209,6 +219,13 @@ def _written_service(service: Mapping[str, Any]) -> dict[str, Any]:
     return {**kind, **_differing(service, _service({"type": service["type"]}))}
 
 
+def _written_domain(wish: Mapping[str, Any]) -> str | dict[str, Any]:
+    """What has to be written of a domain: its name alone where that says all."""
+    plain = _wishes.checked(wish["name"], "config")
+    written = {key: value for key, value in wish.items() if value != plain[key]}
+    return {"name": wish["name"], **written} if written else str(wish["name"])
+
+
 def _target_options(provider: Mapping[str, Any]) -> dict[str, Any]:
     defaults = _defaults_of(schema()["$defs"]["target"])
     options = {key: value for key, value in provider.items() if key != "name" and value != defaults.get(key)}
@@ -238,14 +255,15 @@ def _validator() -> Any:
     return checked(schema())
 
 
-def _check(document: Document, file: str) -> tuple[dict[str, Any], list[Problem]]:
-    """The file's values with the texts of ``env`` as written, and what is wrong with them."""
+def _check(document: Document, file: str, known: bool) -> tuple[dict[str, Any], list[Problem]]:
+    """The file's values with the texts of ``env`` as written, and what is wrong with them; of a known file only what the schema cannot tell."""
     data = {} if document.value is None else document.value
     if not isinstance(data, dict):
         return {}, [Problem(file, document.line(()), (), f"is {_shown(data)}; allowed: a map of keys, app: at least")]
     for key in _environments(data):
         _as_written(data, key, document)
-    problems = [problem for error in _validator().iter_errors(data) for problem in _explain(error, document, file)]
+    errors = () if known else _validator().iter_errors(data)
+    problems = [problem for error in errors for problem in _explain(error, document, file)]
     problems = sorted(set(problems), key=lambda problem: (problem.line, dotted(problem.key)))
     return data, problems or list(_cross_check(data, document, file))
 
@@ -338,6 +356,8 @@ def _cross_check(data: Mapping[str, Any], document: Document, file: str) -> Iter
             yield from _check_service((*above, "services", name), base, document, file)
     for name, target in data.get("targets", {}).items():
         yield from _check_target(("targets", name), target, document, file)
+    for above, layer in layers:
+        yield from _check_domains((*above, "domains"), layer.get("domains", ()), document, file)
     names = list(data.get("mounts", {}).values())
     for path, name in data.get("mounts", {}).items():
         if names.count(name) > 1:
@@ -361,20 +381,36 @@ def _check_service(key: Key, service: Mapping[str, Any], document: Document, fil
         yield _problem(document, file, (*key, "command"), "is set, but a static service has none; allowed: type: web")
 
 
+def _check_domains(key: Key, given: Iterable[str | Mapping[str, Any]], document: Document, file: str) -> Iterator[Problem]:
+    wishes: dict[str, dict[str, Any]] = {}
+    for index, one in enumerate(given):
+        try:
+            wish = _wishes.checked(one, "config")
+            if _wishes.wish_key(wish) in wishes:
+                yield _problem(document, file, (*key, index), f"names {_wishes.wish_key(wish)} again; allowed: each once")
+            wishes[_wishes.wish_key(wish)] = wish
+            _wishes.refuse_loops(wishes)
+        except HitlessError as error:
+            said = error.message.rpartition(";")[0] + (f"; {error.hint}" if error.hint else "")
+            yield _problem(document, file, (*key, index), f"cannot be used: {said}")
+            return
+
+
 def _check_target(key: Key, target: Mapping[str, Any], document: Document, file: str) -> Iterator[Problem]:
     provider = _provider_name(target)
     if provider == "byos" and not target.get("hosts"):
         yield _problem(document, file, (*key, "hosts"), "is missing; provider byos needs the hosts")
     if provider != "byos" and target.get("hosts"):
         yield _problem(document, file, (*key, "hosts"), f"is set, but provider {provider} makes its own server; allowed: provider: byos")
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, int], str] = {}
     for index, text in enumerate(target.get("hosts", ())):
         host, port = host_parts(text)[1:]
         if port is not None and not 1 <= port <= 65535:
             yield _problem(document, file, (*key, "hosts", index), f"has the port {port}; allowed: 1 to 65535")
-        if host in seen:
-            yield _problem(document, file, (*key, "hosts", index), f"is the same host as {seen[host]}; allowed: each once")
-        seen[host] = text
+        login = (host, port or target.get("port", 22))
+        if login in seen:
+            yield _problem(document, file, (*key, "hosts", index), f"is the same host as {seen[login]}; allowed: each once")
+        seen[login] = text
 
 
 def host_parts(text: str) -> tuple[str | None, str, int | None]:
@@ -466,16 +502,27 @@ def _settings(
     options = dict((data.get("targets") or {}).get(target) or {})
     merged = _over(data, {key: options.pop(key) for key in _TARGET_OVERRIDES if key in options})
     properties = schema()["properties"]
-    names = ("build", "hooks", "lock", "mounts", "domains", "preview_domain", "keep_releases", "runtime", "router")
+    names = ("build", "hooks", "lock", "mounts", "domains", "certificates", "preview_domain", "keep_releases", "runtime", "router")
     fill = {name: _filled(properties[name], merged.get(name)) for name in names}
     services = {name: _service(service) for name, service in (merged.get("services") or {}).items()}
     values = {
-        "app": data["app"], "target": target, "source": str(root), "provider": _provider(options, root), "services": services, **fill,
-        "domains": [name.lower() for name in fill["domains"]], "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
+        "app": data["app"], "target": target, "source": origin_of(data.get("source"), str(root)),
+        "provider": _provider(options, root), "services": services, **fill,
+        "domains": [_domain(given, fill["certificates"], options) for given in fill["domains"]],
+        "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
     }  # fmt: skip
     env = {**dotenv, **(merged.get("env") or {}), **secrets}
     secret_names = sorted({*dotenv, *secrets, *missing} - (set(merged.get("env") or {}) - set(secrets)))
     return Settings(values, env, secret_names, missing, path)
+
+
+def _domain(given: str | Mapping[str, Any], certificates: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
+    """One domain with all that it can have. No certificate authority sees the server in a local container: there TLS has to be asked for."""
+    asked: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
+    special = {key: value for key, value in (asked.get("certificate") or {}).items() if value is not None}
+    wish: dict[str, Any] = _wishes.checked({**asked, "certificate": {**certificates, **special}}, "config")
+    del wish["from"]
+    return {**wish, "tls": False, "hsts": None} if asked.get("tls") is None and _provider_name(target) == "docker" else wish
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -525,7 +572,7 @@ def _filled(rule: Mapping[str, Any], value: Any) -> Any:
         rule = {**schema()["$defs"][rule["$ref"].rpartition("/")[2]], **rule}
     if value is None:
         value = copy.deepcopy(rule.get("default"))
-    if "properties" in rule and rule.get("type") == "object":
+    if "properties" in rule and (rule.get("type") == "object" or isinstance(value, dict)):
         given = value or {}
         return {name: _filled(inner, given.get(name)) for name, inner in rule["properties"].items()}
     if value is not None and rule.get("x-type") in ("duration", "size"):

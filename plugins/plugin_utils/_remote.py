@@ -47,7 +47,7 @@ class RemoteStep(StepAction):
         Raises:
             HitlessError: ``lock_lost``, or ``command_failed`` with what it complained of.
         """
-        done = self._low_level_execute_command("/bin/sh -c " + shlex.quote(script), in_data=stdin)
+        done = self._on_host(script, stdin)
         if done["rc"] == LOCK_LOST:
             app = self._task.args.get("app")
             raise HitlessError("lock_lost", "This run does not hold the lock of %s any more; it stopped there." % app, "See what runs: hitless status")

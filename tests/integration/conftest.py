@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -20,8 +21,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy import HaproxyRouter
-from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_hosts, render_main
-from ansible_collections.hitless.paas.plugins.module_utils._router import Endpoint
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_challenges, render_domains, render_main
+from ansible_collections.hitless.paas.plugins.module_utils._router import Domain, Endpoint
 
 _WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -37,6 +38,12 @@ def wait_until(condition, seconds=10.0, what="the condition"):
     while not condition():
         assert time.monotonic() < until, "%s did not come true within %s s" % (what, seconds)
         time.sleep(0.02)
+
+
+def self_signed(name):
+    """A certificate for ``name`` and its key, in one text."""
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=%s" % name, "-keyout", "-", "-out", "-"]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
 class App:
@@ -120,22 +127,25 @@ class Haproxy:
     """HAProxy as the host runs it, with its files and sockets in ``folder``."""
 
     def __init__(self, folder):
-        for name in ("apps", "maps", "good"):
+        for name in ("apps", "maps", "good", "certs"):
             (folder / name).mkdir()
-        self.port = free_port()
+        self.port, self.https_port = free_port(), free_port()
         self.layout = Layout(
             config=str(folder / "haproxy.cfg"),
             folder=str(folder),
             admin_socket=str(folder / "admin.sock"),
             master_socket=str(folder / "master.sock"),
             http=("127.0.0.1:%d" % self.port,),
-            https=(),
+            https=("127.0.0.1:%d" % self.https_port,),
             user=None,
             chroot=None,
             keep_alive=2,
         )
         (folder / "haproxy.cfg").write_text(render_main(self.layout))
-        (folder / "maps/hosts.map").write_text(render_hosts({}))
+        (folder / "maps/domains.map").write_text(render_domains({}))
+        (folder / "maps/challenges.map").write_text(render_challenges({}))
+        (folder / "certs/default.pem").write_text(self_signed("hitless.invalid"))
+        (folder / "certs/list").write_text("%s/certs/default.pem\n" % folder)
         self.log = folder / "log"
         self.process = None
         self.router = HaproxyRouter(self.layout)
@@ -162,6 +172,33 @@ class Haproxy:
         link = socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
         link.sendall(text.encode("latin-1"))
         return link
+
+    def secured(self, name, **options):
+        """A TLS connection that asks for ``name``; whose certificate it gets is not looked at. ``options`` become attributes of its context."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(options.pop("alpn", ["http/1.1"]))
+        context.set_ciphers(options.pop("ciphers", "DEFAULT"))
+        for option, value in options.items():
+            setattr(context, option, value)
+        link = socket.create_connection(("127.0.0.1", self.https_port), timeout=10)
+        try:
+            return context.wrap_socket(link, server_hostname=name)
+        except BaseException:
+            link.close()
+            raise
+
+    def get_secured(self, path, name):
+        """``(status, headers and body as text)`` of one request over TLS."""
+        with self.secured(name) as link:
+            link.sendall(("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, name)).encode("latin-1"))
+            answer = b"".join(iter(lambda: link.recv(65536), b"")).decode("latin-1")
+        return int(answer.split(" ", 2)[1]), answer
+
+    def served(self, name):
+        """The certificate that is served for ``name``, as PEM."""
+        with self.secured(name) as link:
+            return ssl.DER_cert_to_PEM_cert(link.getpeercert(binary_form=True))
 
     def get(self, path, host="shop.localhost", headers=""):
         """``(status, headers and body as text)`` of one request."""
@@ -191,6 +228,12 @@ def apps():
     yield start
     for app in started:
         app.stop()
+
+
+def lead(router, name, backend, **more):
+    """Lead a name to a backend."""
+    app, _dot, service = backend.partition(".")
+    return router.change_domains([Domain(name, app, service=service, **more)])
 
 
 def endpoint(app, deployment, n=1, name="shop"):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from conftest import endpoint, wait_until
+from conftest import endpoint, lead, wait_until
 from loadgen import Load
 
 HEALTH = {"health": {"type": "http", "path": "/healthz", "interval": 0.2, "timeout": 1.0, "successes": 1, "failures": 2}}
@@ -23,7 +23,7 @@ def serve(haproxy, *endpoints, host="shop.localhost"):
     router.ensure_backend(first.app, first.service, dict(HEALTH, deployment=first.deployment))
     router.add_endpoints(endpoints)
     router.enable(endpoints)
-    router.set_host(host, first.backend)
+    lead(router, host, first.backend)
     wait_up(haproxy, endpoints)
 
 
@@ -155,7 +155,7 @@ def test_sync_repairs_what_is_missing_and_what_is_too_much(haproxy, apps):
     serve(haproxy, one, two)
     haproxy.router._delete("shop.web", two.name)
     haproxy.router._add("shop.web", extra.name, extra, 100, HEALTH["health"])
-    haproxy.router._admin.tell(["del map %s shop.localhost" % haproxy.layout.hosts_map])
+    haproxy.router._admin.tell(["del map %s shop.localhost/" % haproxy.layout.domains_map])
     assert haproxy.router.sync("shop") is True
     assert {e.name for e in haproxy.router.endpoints("shop", "web")} == {one.name, two.name}
     assert haproxy.get("/")[0] == 200
@@ -191,7 +191,7 @@ def test_two_apps_cannot_claim_one_name(haproxy, apps):
     assert "shop" in refused.value.message
     assert haproxy.get("/", "www.example.com")[1].endswith("shop")
     haproxy.router.remove_app("shop")
-    haproxy.router.set_host("www.example.com", blog.backend)
+    lead(haproxy.router, "www.example.com", blog.backend)
     wait_until(lambda: haproxy.get("/", "www.example.com")[1].endswith("blog"), what="the name's new app")
 
 

@@ -10,9 +10,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._route import Switchover, difference
-from conftest import wait_until
+from conftest import lead, wait_until
 from loadgen import Load
 
 HEALTH = {"type": "http", "path": "/healthz", "interval": 0.2, "timeout": 1.0, "successes": 1, "failures": 2, "deadline": 5.0}
@@ -65,13 +67,17 @@ class World:
         self.runtime.running["worker", deployment, 1] = None
         return deployment, started
 
-    def deploy(self, number, service=None, hosts=("shop.localhost",), replicas=1, app="shop", during=None, healthy=True):
+    def deploy(
+        self, number, service=None, hosts=("shop.localhost",), replicas=1, app="shop", during=None, healthy=True, preview=None, secured=(), tls_port=None
+    ):
         """The whole route of one deployment. Returns how many requests were cut."""
         deployment, started = self.start(number, replicas)
         self.runtime.running["web", deployment, 1].healthy = healthy
-        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, self.note, self.haproxy.port)
+        paths = AppPaths(app, str(Path(self.haproxy.layout.folder) / "root"))
+        ports = (self.haproxy.port, tls_port or self.haproxy.https_port)
+        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, DomainBook(paths, self.haproxy.router, lambda: set(secured)), self.note, ports)
         services = {"web": dict(SERVICE, **(service or {})), "worker": {"type": "worker", "stop_timeout": 1.0}}
-        plan = steps.plan(services, {"web": started, "worker": [{"n": 1, "address": None, "port": None}]}, list(hosts), ["10.0.0.9"])
+        plan = steps.plan(services, {"web": started, "worker": [{"n": 1, "address": None, "port": None}]}, list(hosts), ["10.0.0.9"], preview)
         steps.switch(plan)
         before = steps.counters(plan)
         steps.check(plan)
@@ -205,3 +211,53 @@ def test_a_changed_health_check_never_makes_the_old_release_sick(world):
         wait_until(lambda: results.versions["v2"] > served + 50, what="the new release")
     assert results.failures == {}
     assert "/new-check" in Path(world.haproxy.layout.apps, "shop.cfg").read_text()
+
+
+def seen(world, number):
+    """What the preview of a deployment answers, as the version and the status."""
+    status, answer = world.haproxy.get("/", "%014d.shop.preview.test" % (20261121000000 + number))
+    return status, answer.rsplit("\n", 1)[-1] if status == 200 else None
+
+
+def test_each_deployment_has_a_name_of_its_own_while_its_replicas_run(world):
+    world.deploy(1, preview="Preview.test")
+    assert (seen(world, 1), seen(world, 2)[0]) == ((200, "v1"), 404)
+    during = []
+    world.deploy(2, preview="preview.test", during=lambda _deployment: during.append((seen(world, 1), seen(world, 2))))
+    assert during == [((200, "v1"), (200, "v2"))]
+    assert (seen(world, 1)[0], seen(world, 2)) == (404, (200, "v2"))
+
+
+def test_a_preview_never_shows_another_release(world):
+    world.deploy(1, preview="preview.test")
+    app = world.apps("v2")
+    new = world.haproxy.router.configured("shop", "web")
+    [old] = new
+    endpoint = old._replace(deployment="20261121000002", port=app.port)
+    world.haproxy.router.add_endpoints([endpoint])
+    lead(world.haproxy.router, "20261121000002.shop.preview.test", "shop.web", server=endpoint.name)
+    assert seen(world, 2) == (200, "v2")
+    app.healthy = False
+    wait_until(lambda: "down" in {live.state for live in world.haproxy.router.endpoints("shop", "web")}, what="the sick replica")
+    assert seen(world, 2) == (200, "v2")
+    app.stop()
+    assert seen(world, 2)[0] == 503
+    lead(world.haproxy.router, "20261121000002.shop.preview.test", "shop.web", server="20261121000009-1")
+    assert seen(world, 2)[0] == 502
+
+
+def test_a_deployment_that_makes_itself_sick_loses_its_name_with_its_replicas(world):
+    world.deploy(1, preview="preview.test")
+    with pytest.raises(HitlessError):
+        world.deploy(2, {"bake": 5.0}, preview="preview.test", during=lambda deployment: world.runtime.running["web", deployment, 1].stop())
+    assert (seen(world, 1), seen(world, 2)[0]) == ((200, "v1"), 404)
+
+
+def test_a_name_that_plain_requests_are_sent_to_https_from_is_checked_over_tls(world):
+    hosts = ({"name": "shop.example.com"},)
+    world.deploy(1, hosts=hosts, secured=["shop.example.com"])
+    assert world.haproxy.get("/", "shop.example.com")[0] == 301
+    assert world.haproxy.get_secured("/", "shop.example.com")[1].endswith("v1")
+    with pytest.raises(HitlessError, match="no answer on 127.0.0.1:1 "):
+        world.deploy(2, hosts=hosts, secured=["shop.example.com"], tls_port=1)
+    assert world.haproxy.get_secured("/", "shop.example.com")[1].endswith("v1")

@@ -75,7 +75,7 @@ def test_settings_have_units_defaults_and_overrides(tmp_path):
     assert (web["replicas"], web["resources"], worker["resources"]) == (4, {"memory": 512 * 1024**2, "cpu": 1.0}, {"memory": None, "cpu": None})
     assert (web["health"]["interval"], web["health"]["timeout"], web["health"]["deadline"]) == (0.5, 5.0, 120.0)
     assert worker["health"]["type"] == "none"
-    assert values["domains"] == ["shop.example.com"]
+    assert [(domain["name"], domain["path"], domain["tls"]) for domain in values["domains"]] == [("shop.example.com", "/", True)]
     assert values["provider"] == {"name": "byos", "hosts": ["203.0.113.7"], "user": "root", "port": 22, "key": None, "host_key_checking": "accept-new"}
     assert values["lock"] == {"lease": 60.0, "wait": 0.0}
     assert json.loads(json.dumps(values)) == values

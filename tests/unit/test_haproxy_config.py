@@ -12,11 +12,14 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import (
     Layout,
     parse_app,
-    parse_hosts,
+    parse_domains,
     render_app,
-    render_hosts,
+    render_challenges,
+    render_domains,
     render_main,
+    says_more,
 )
+from ansible_collections.hitless.paas.plugins.module_utils._router import Domain
 
 SERVER = {"address": "127.0.0.1", "port": 20001, "weight": 100}
 GOOD = {"health": {"type": "http", "path": "/healthz"}, "servers": {"20261121080000-1": SERVER}}
@@ -45,7 +48,8 @@ def layout(tmp_path):
     )
     (tmp_path / "certs/default.pem").write_text((tmp_path / "certs/key.pem").read_text() + (tmp_path / "certs/cert.pem").read_text())
     (tmp_path / "certs/list").write_text("%s/certs/default.pem\n" % tmp_path)
-    (tmp_path / "maps/hosts.map").write_text(render_hosts({}))
+    (tmp_path / "maps/domains.map").write_text(render_domains({}))
+    (tmp_path / "maps/challenges.map").write_text(render_challenges({}))
     return Layout(config=str(tmp_path / "haproxy.cfg"), folder=str(tmp_path), admin_socket=str(tmp_path / "a.sock"), master_socket=str(tmp_path / "m.sock"))
 
 
@@ -72,10 +76,28 @@ def test_haproxy_accepts_an_apps_file_that_can_be_read_back(layout, services):
     assert complaint(layout, text) == ""
 
 
+_TWO = {"web": dict(GOOD, servers={"20261121080000-1": SERVER, "20261121090000-1": dict(SERVER, port=20002, weight=0)})}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more"),
+    [
+        ({"web": GOOD}, _TWO, True),
+        (_TWO, {"web": GOOD}, False),
+        (_TWO, {"web": dict(_TWO["web"], servers={name: dict(server, weight=7) for name, server in _TWO["web"]["servers"].items()})}, False),
+        ({"web": GOOD}, {"web": dict(GOOD, servers={"20261121080000-1": dict(SERVER, port=20009)})}, True),
+        ({"web": GOOD}, {"web": dict(GOOD, health={"type": "tcp"})}, False),
+        ({"web": GOOD}, {"web": dict(GOOD, health={"path": "/other"})}, True),
+    ],
+)
+def test_haproxy_is_asked_about_a_file_only_when_it_says_more_than_before(before, after, more):
+    assert says_more(render_app("shop", before), render_app("shop", after)) is more
+
+
 def test_a_server_is_written_with_all_that_it_needs():
     lines = render_app("shop", {"web": GOOD}).splitlines()
     assert "backend shop.web" in lines
-    assert "    server 20261121080000-1 127.0.0.1:20001 check inter 1000ms fastinter 200ms downinter 500ms rise 1 fall 3 weight 100" in lines
+    assert "    server 20261121080000-1 127.0.0.1:20001 check inter 1000ms fastinter 200ms downinter 100ms rise 1 fall 3 weight 100" in lines
 
 
 HOSTILE_NAMES = [
@@ -196,6 +218,73 @@ def test_a_file_without_state_is_told_from_an_empty_one(text):
         parse_app(text)
 
 
-def test_the_host_map_is_read_as_it_was_written():
-    hosts = {"shop.example.com": "shop.web", "a.example.com": "a.web"}
-    assert parse_hosts(render_hosts(hosts)) == hosts
+DOMAINS = [
+    Domain("shop.example.com", "shop", service="web"),
+    Domain("shop.example.com", "shop", "/api/v1", "api", https=True, hsts=300),
+    Domain("*.example.com", "blog", service="web"),
+    Domain("paths.example.com", "blog", "/only", "web"),
+    Domain("old.example.com", "shop", redirect_to="https://shop.example.com/new"),
+    Domain("20261121080000.shop.preview.example.com", "shop", service="web", server="20261121080000-1"),
+    Domain("[2001:db8::1]", "shop", service="web"),
+]
+
+
+def test_the_map_of_names_is_read_as_it_was_written():
+    domains = {domain.key: domain for domain in DOMAINS}
+    assert parse_domains(render_domains(domains)) == domains
+
+
+def test_haproxy_accepts_the_map_of_names(layout, tmp_path):
+    (tmp_path / "maps/domains.map").write_text(render_domains({domain.key: domain for domain in DOMAINS}))
+    assert complaint(layout, render_app("shop", {"web": GOOD})) == ""
+
+
+def test_a_name_with_paths_alone_is_kept_from_a_wildcard():
+    assert "paths.example.com/ blog.||||" in render_domains({DOMAINS[3].key: DOMAINS[3]}).splitlines()
+
+
+HOSTILE_DOMAINS = [
+    {"name": "Shop.example.com"},
+    {"name": "shop.example.com\n"},
+    {"name": "a b"},
+    {"name": "a|b"},
+    {"name": "a/b"},
+    {"name": "%[src].com"},
+    {"name": ""},
+    {"name": None},
+    {"app": "shop|"},
+    {"app": ""},
+    {"app": None},
+    {"service": "web|s"},
+    {"service": "web x"},
+    {"service": "w.eb"},
+    {"path": ""},
+    {"path": "api"},
+    {"path": "/api/"},
+    {"path": "/a b"},
+    {"path": "/a\n"},
+    {"path": "/a;b"},
+    {"path": "/a|b"},
+    {"path": "//"},
+    {"path": "/%[src]"},
+    {"redirect_to": "a b"},
+    {"redirect_to": "a.com\n"},
+    {"redirect_to": "https://a.com/x|y"},
+    {"redirect_to": "a.com;x"},
+    {"redirect_to": "javascript:alert(1)"},
+    {"redirect_to": "https://a.com/%[src]"},
+    {"redirect_to": "A.com"},
+    {"server": "x"},
+    {"server": "20261121080000-1|"},
+    {"hsts": -1},
+    {"hsts": "1; x"},
+    {"hsts": True},
+    {"hsts": 1.5},
+]
+
+
+@pytest.mark.parametrize("changes", HOSTILE_DOMAINS, ids=repr)
+def test_a_hostile_domain_never_gets_into_the_map(changes):
+    with pytest.raises(HitlessError) as refused:
+        render_domains({"x": DOMAINS[0]._replace(**changes)})
+    assert refused.value.code in ("router_config", "config_invalid")

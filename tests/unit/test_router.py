@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy import counters_of, may_be_asked, next_health, plan_sync, state_of
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_socket import Process, Workers, parse_map, parse_sessions, parse_version, parse_workers
-from ansible_collections.hitless.paas.plugins.module_utils._route import difference, next_cut, plan_names, sick, web_services
+from ansible_collections.hitless.paas.plugins.module_utils._route import difference, next_cut, sick, web_services
 from ansible_collections.hitless.paas.plugins.module_utils._router import Counters, LiveEndpoint
 
 A, B = ("127.0.0.1", 1, 100), ("127.0.0.1", 2, 100)
@@ -189,27 +188,6 @@ def test_what_makes_a_new_release_sick(sent, errors, states, is_sick):
 def test_a_router_that_began_anew_counts_from_zero():
     assert difference(Counters(10, 1, 0, 0, 1), Counters(15, 1, 0, 2, 1)) == Counters(5, 0, 0, 2, 0)
     assert difference(Counters(10, 1, 0, 0, 1), Counters(3, 0, 0, 0, 0)) == Counters(3, 0, 0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("hosts", "taken", "names"),
-    [
-        (["Shop.example.com.", "b.example"], {}, ["shop.example.com", "b.example"]),
-        (["shop.example.com"], {"shop.example.com": "shop.web"}, ["shop.example.com"]),
-        ([], {}, ["shop.localhost", "localhost", "127.0.0.1", "10.0.0.9"]),
-        ([], {"localhost": "blog.web"}, ["shop.localhost", "127.0.0.1", "10.0.0.9"]),
-        ([], {"localhost": "shop.web", "127.0.0.1": "shop2.web"}, ["shop.localhost", "localhost", "10.0.0.9"]),
-    ],
-)
-def test_which_names_an_app_claims(hosts, taken, names):
-    assert plan_names("shop", hosts, ["10.0.0.9"], taken) == names
-
-
-def test_a_domain_of_another_app_is_refused_by_name():
-    with pytest.raises(HitlessError) as refused:
-        plan_names("shop", ["x.example"], [], {"x.example": "blog.web"})
-    assert refused.value.code == "name_taken"
-    assert "blog" in refused.value.message
 
 
 def test_the_names_lead_to_web():

@@ -86,7 +86,7 @@ def test_init_writes_what_plan_assumed_and_replaces_nothing_unasked(shop, capsys
 
 def test_an_assumed_app_gets_an_inventory_that_knows_its_folder(shop, tmp_path):
     path, variables = open_project().inventory(tmp_path)
-    assert (path, variables) == (tmp_path / "hitless.yml", {"hitless_source": str(shop)})
+    assert (path, variables) == (tmp_path / "hitless.yml", {"hitless_folder": str(shop)})
     assert not (shop / "hitless.yml").exists()
 
 

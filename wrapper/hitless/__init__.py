@@ -9,7 +9,26 @@ for event in hitless.deploy("shop", target="prod"):
 
 from __future__ import annotations
 
-from hitless._api import cancel, configure, create, deploy, destroy, events, logs, plan, ps, push, result, rollback, status, up
+from hitless._api import (
+    cancel,
+    configure,
+    create,
+    deploy,
+    destroy,
+    domain_add,
+    domain_list,
+    domain_remove,
+    domain_sync,
+    events,
+    logs,
+    plan,
+    ps,
+    push,
+    result,
+    rollback,
+    status,
+    up,
+)
 from hitless._errors import ConfigError, HitlessError, InstallationError, RunFailed
 from hitless._events import Deployed, Deploying, Drain, Event, Failed, Health, Info, Log, Phase, Status, Switch, Warning
 
@@ -35,6 +54,10 @@ __all__ = [
     "create",
     "deploy",
     "destroy",
+    "domain_add",
+    "domain_list",
+    "domain_remove",
+    "domain_sync",
     "events",
     "logs",
     "plan",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hitless._errors import ConfigError, RunFailed
@@ -23,7 +23,9 @@ Folder = str | os.PathLike[str]
 
 # Readers share a playbook; every other verb has one of its own name.
 READERS = ("status", "ps", "events", "logs")
-_NEED_A_SERVER = (*READERS, "configure", "push", "rollback", "cancel")
+# So do those that end in what is done to a domain.
+_DOMAIN = "domain_"
+_NEED_A_SERVER = (*READERS, "configure", "push", "rollback", "cancel", "domain_add", "domain_remove", "domain_list", "domain_sync")
 
 
 def prepare(
@@ -32,7 +34,7 @@ def prepare(
     """The run of a verb; ``deploy`` to a local server that does not exist yet becomes ``up``.
 
     Args:
-        verb: ``deploy``, ``rollback``, ...
+        verb: ``deploy``, ``rollback``, ``domain_add``, ...
         project: the app and its target.
         passthrough: gets every line that Ansible shows.
         progress: gets the name of each task as it begins.
@@ -47,8 +49,19 @@ def prepare(
         raise ConfigError(f"The target {project.target} of {project.app} has no server yet; nothing was done.", "hitless up")
     if verb in READERS:
         options["what"] = verb
+    if options.get("source") and os.path.exists(options["source"]):
+        options["source"] = os.path.abspath(options["source"])  # ansible-playbook has another present folder
     extravars = {f"hitless_{name}": value for name, value in options.items() if value is not None and value is not False}
-    return Run("info" if verb in READERS else starting_verb(verb, project), project, extravars, passthrough, progress)
+    if verb.startswith(_DOMAIN):
+        extravars["hitless_domain_action"] = verb.removeprefix(_DOMAIN)
+    return Run(playbook(verb, project), project, extravars, passthrough, progress)
+
+
+def playbook(verb: str, project: Project) -> str:
+    """The playbook of a verb."""
+    if verb in READERS:
+        return "info"
+    return "domain" if verb.startswith(_DOMAIN) else starting_verb(verb, project)
 
 
 def starting_verb(verb: str, project: Project) -> str:
@@ -72,12 +85,30 @@ def configure(folder: Folder = ".", target: str | None = None, *, file: Folder |
     return _run("configure", folder, target, file, force=force)
 
 
-def push(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
-    """Upload the source and build it, without releasing it."""
-    return _run("push", folder, target, file)
+def push(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
+    """Upload the source and build it, without releasing it; the arguments are those of ``deploy``."""
+    return _run("push", folder, target, file, source=source, ref=ref, builder=builder)
 
 
-def deploy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, force: bool = False, wait: float | None = None) -> Iterator[Event]:
+def deploy(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    force: bool = False,
+    wait: float | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
     """Build and release the app.
 
     Args:
@@ -86,6 +117,9 @@ def deploy(folder: Folder = ".", target: str | None = None, *, file: Folder | No
         file: the configuration file, when it is not ``hitless.yml`` in the folder.
         force: make a new release although nothing changed.
         wait: seconds to wait for another run that holds the app's lock.
+        source: a folder, an archive or a git URL, instead of what hitless.yml says; paths are relative to the present folder.
+        ref: branch, tag or commit of a git source.
+        builder: instead of what hitless.yml says: ``auto``, ``native``, ``dockerfile``, ...
 
     Yields:
         Events as they happen; the last one is a ``Deployed`` or a ``Failed``.
@@ -94,12 +128,22 @@ def deploy(folder: Folder = ".", target: str | None = None, *, file: Folder | No
         ConfigError: hitless.yml, the folder or the target is wrong; nothing was started.
         InstallationError: the collection cannot be used.
     """
-    return _run("deploy", folder, target, file, force=force, wait=wait)
+    return _run("deploy", folder, target, file, force=force, wait=wait, source=source, ref=ref, builder=builder)
 
 
-def up(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, force: bool = False, wait: float | None = None) -> Iterator[Event]:
-    """``create``, ``configure`` and ``deploy``, each as far as it is needed."""
-    return _run("up", folder, target, file, force=force, wait=wait)
+def up(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    force: bool = False,
+    wait: float | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
+    """``create``, ``configure`` and ``deploy``, each as far as it is needed; the arguments are those of ``deploy``."""
+    return _run("up", folder, target, file, force=force, wait=wait, source=source, ref=ref, builder=builder)
 
 
 def rollback(
@@ -112,6 +156,65 @@ def rollback(
 def cancel(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, deployment: str | None = None) -> Iterator[Event]:
     """End the deployment that is under way, or the one named, and clean up after it."""
     return _run("cancel", folder, target, file, deployment=deployment)
+
+
+def domain_add(
+    names: str | Iterable[str],
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    path: str | None = None,
+    service: str | None = None,
+    redirect_to: str | None = None,
+    tls: bool | None = None,
+    hsts: int | None = None,
+    certificate: Mapping[str, Any] | None = None,
+    certificate_file: Folder | None = None,
+    key_file: Folder | None = None,
+) -> Iterator[Event]:
+    """Lead host names to the app while it serves.
+
+    Args:
+        names: one host name, or several that get the same options.
+        path: only this path and what is below it.
+        service: the service that answers; ``web``, or else the first that takes requests.
+        redirect_to: where requests are sent in place of answering them, a host name or the beginning of a URL.
+        tls: whether they have a certificate; by default when a certificate authority can see that they are ours.
+        hsts: seconds for which browsers ask by HTTPS alone.
+        certificate: how it is had, over ``certificates`` of hitless.yml: ``email``, ``server``, ``staging``, ``challenge``,
+            ``dns_auth_hook``, ``dns_cleanup_hook``, ``eab_kid``, ``ca_bundle``, ``skip_checks``, ``name`` (names that say the same are on one
+            certificate). The key of the account is in the environment, ``HITLESS_EAB_KEY``.
+        certificate_file, key_file: your own certificate with its chain, and its key.
+    """
+    options: dict[str, Any] = {"path": path, "service": service, "redirect_to": redirect_to, "tls": tls, "hsts": hsts, "certificate": certificate}
+    return _run("domain_add", folder, target, file, **domain_options(names, certificate_file=certificate_file, key_file=key_file, **options))
+
+
+def domain_options(names: str | Iterable[str], **options: Any) -> dict[str, Any]:
+    """The variables of a run about domains, without their prefix."""
+    tls, files = options.pop("tls", None), {name: options.pop(name, None) for name in ("certificate_file", "key_file")}
+    given = {"names": [names] if isinstance(names, str) else list(names), "tls": None if tls is None else "yes" if tls else "no", **options}
+    given |= {name: os.path.abspath(path) for name, path in files.items() if path}
+    given["certificate"] = {key: value for key, value in (options.get("certificate") or {}).items() if value} or None
+    return {_DOMAIN + name: value for name, value in given.items()}
+
+
+def domain_remove(
+    names: str | Iterable[str], folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, path: str | None = None
+) -> Iterator[Event]:
+    """Take host names from the app, or only ``path`` of them; they are free for other apps then."""
+    return _run("domain_remove", folder, target, file, **domain_options(names, path=path))
+
+
+def domain_list(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """The host names of the app: an ``Info`` a host."""
+    return _run("domain_list", folder, target, file)
+
+
+def domain_sync(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+    """Make the host names be those of hitless.yml and those that were added, and put back what the router has lost."""
+    return _run("domain_sync", folder, target, file)
 
 
 def destroy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
@@ -135,38 +238,57 @@ def events(folder: Folder = ".", target: str | None = None, *, file: Folder | No
 
 
 def logs(
-    folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, deployment: str | None = None, phase: str | None = None
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    deployment: str | None = None,
+    phase: str | None = None,
+    follow: bool = False,
 ) -> Iterator[Event]:
-    """The log of the last deployment, or of the one named; of one phase, where it is named."""
-    return _run("logs", folder, target, file, deployment=deployment, phase=phase)
+    """The log of the last deployment, or of the one named; of one phase, where it is named. With ``follow`` a ``Log`` for each line that the replicas
+    write, until the iterator is closed.
+    """
+    return _run("logs", folder, target, file, deployment=deployment, phase=phase, follow=follow)
 
 
-def plan(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
-    """What the app is and what a deploy would do, found out here: one ``Info`` with ``plan``, ``app`` and ``rows``."""
+def plan(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
+    """What the app is and what a deploy would do, found out here: one ``Info`` with ``plan``, ``app``, ``source`` and ``rows``."""
     from hitless._project import open_project
 
     project = open_project(folder, target, file)
-    yield make("info", project.target, project.app, what="plan", data=plan_of(project))
+    yield make("info", project.target, project.app, what="plan", data=plan_of(project, source, ref, builder))
 
 
-def plan_of(project: Project) -> dict[str, Any]:
-    """The plan, what is made of it, and the rows of the table that people read.
+def plan_of(project: Project, source: str | None = None, ref: str | None = None, builder: str | None = None) -> dict[str, Any]:
+    """The plan, what is made of it, the source, and the rows of the table that people read.
+
+    Args:
+        project: the app and its target.
+        source: a folder, an archive or a git URL, instead of what hitless.yml says.
+        ref: branch, tag or commit of a git source.
+        builder: instead of what hitless.yml says.
 
     Raises:
-        ConfigError: the app's kind cannot be told, or the folder cannot be read.
+        ConfigError: the source cannot be had, or the app's kind cannot be told.
     """
     from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-    from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
-    from ansible_collections.hitless.paas.plugins.plugin_utils._plan_view import plan_table
-    from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
+    from ansible_collections.hitless.paas.plugins.plugin_utils._origin import overridden, token_of
+    from ansible_collections.hitless.paas.plugins.plugin_utils._planning import answer_of
 
-    settings = project.settings.as_dict()
     try:
-        found = plan_app(settings, FolderTree(project.folder)).as_dict()
-        app = resolve(settings, found)
+        settings = overridden(project.settings.as_dict(), source, ref, builder)
+        return answer_of(settings, token_of(settings["source"], project.settings.env, os.environ))
     except HitlessError as error:
         raise ConfigError(error.message, error.hint) from error
-    return {"plan": found, "app": app, "rows": plan_table(found, app)}
 
 
 def result(run: Iterable[Event]) -> Deployed:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The hitless maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers of ``plan``, ``status``, ``ps``, ``events`` and ``logs`` as people read them."""
+"""Answers of ``plan``, ``status``, ``ps``, ``events``, ``logs`` and ``domain list`` as people read them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from hitless._picture import clean, table
 
 _REPLICAS = {"service": "SERVICE", "n": "N", "release": "RELEASE", "endpoint": "ENDPOINT", "state": "STATE", "since": "SINCE"}
 _DEPLOYMENTS = {"id": "DEPLOYMENT", "kind": "KIND", "status": "STATUS", "commit": "COMMIT", "by": "BY", "created": "CREATED", "reason": "REASON"}
+_DOMAINS = {"url": "ADDRESS", "leads_to": "LEADS TO", "tls": "TLS", "from": "FROM"}
 _PHASES = {"name": "PHASE", "state": "STATE", "seconds": "SECONDS", "started": "STARTED"}
 
 
@@ -27,9 +28,16 @@ def info_lines(event: Info) -> list[str]:
         return table(_REPLICAS, data.get("replicas", []))
     if event.what == "events":
         return _history(data)
+    if event.what == "domains":
+        return table(_DOMAINS, [{**row, "tls": _tls(row)} for row in data.get("domains", [])])
     if event.what == "logs":
         return [clean(str(line)) for line in data.get("lines", [])]
     return _status(event.host, data)
+
+
+def _tls(row: Mapping[str, Any]) -> str:
+    """How a name stands to TLS: a certificate may be wished for and not be live yet."""
+    return "yes" if row.get("https") else "no certificate yet" if row.get("tls") else "no"
 
 
 def _history(data: Mapping[str, Any]) -> list[str]:
@@ -52,6 +60,7 @@ def _status(host: str | None, data: Mapping[str, Any]) -> list[str]:
         "commit": commit,
         "by": current.get("by"),
         "url": " ".join(map(str, current.get("urls") or ())),
+        "preview": current.get("preview_url"),
         "under way": f"{under_way['id']} {under_way.get('status', '')} by {under_way.get('by', '?')}" if under_way.get("id") else None,
     }
     lines = [f"{name:<10}{clean(str(value))}" for name, value in facts.items() if value]

@@ -25,6 +25,9 @@ _DONE = {
     "configure": "Configured {target}",
     "create": "Created {target}",
     "destroy": "Destroyed {target}",
+    "domain_add": "Changed the domains of {app} on {target}",
+    "domain_remove": "Changed the domains of {app} on {target}",
+    "domain_sync": "Changed the domains of {app} on {target}",
     "push": "Built {app} for {target}",
     "rollback": "Rolled {app} back on {target}",
 }
@@ -32,6 +35,9 @@ _UNCHANGED = {
     "configure": "{target} is configured already",
     "create": "{target} exists already",
     "destroy": "There is nothing to destroy on {target}",
+    "domain_add": "The domains of {app} on {target} are so already",
+    "domain_remove": "The domains of {app} on {target} are so already",
+    "domain_sync": "The domains of {app} on {target} are so already",
     "push": "{app} is built already",
 }
 

@@ -159,7 +159,7 @@ class Play:
         inventory, variables = self._project.inventory(private)
         return {
             "cancel_callback": self._must_die,
-            "envvars": environment(os.environ, control_dir(os.environ)),
+            "envvars": environment(os.environ, control_dir(os.environ)) | self._project.environment(),
             "event_handler": self._take,
             "extravars": {"target": self._project.target, **variables, **self._extravars},
             "inventory": str(inventory),

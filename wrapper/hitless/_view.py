@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from hitless import _picture
+from hitless._errors import EXIT_INTERRUPTED
 from hitless._events import LAST, Event, Failed, Info, Log, Warning
 from hitless._info import info_lines
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 
-_ANSWERS = ("plan", "status", "ps", "events", "logs")
+_ANSWERS = ("plan", "status", "ps", "events", "logs", "domain_list")
 
 
 class View(Protocol):
@@ -120,15 +121,18 @@ class PlainView:
 
 
 class AnswerView(PlainView):
-    """The answer alone, and why there is none."""
+    """The answer alone, and why there is none; that a person ended it is no news to that person."""
 
     def show(self, event: Event) -> None:
         if isinstance(event, Info):
             self._say(info_lines(event))
         elif isinstance(event, Log):
             self._say([_picture.clean(event.line)])
-        elif isinstance(event, Failed | Warning):
+        elif isinstance(event, Warning) or (isinstance(event, Failed) and event.exit != EXIT_INTERRUPTED):
             super().show(event)
+
+    def stopping(self) -> None:
+        pass
 
 
 class LiveView:
