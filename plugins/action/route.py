@@ -15,7 +15,7 @@ class ActionModule(StepAction):
     """Phases switch, bake and drain."""
 
     module = route
-    phases = ("switch", "bake", "drain")
+    phases: tuple[str, ...] = ("switch", "bake", "drain")
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Announce the first phase of the part, and run it."""

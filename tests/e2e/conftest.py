@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 SCHEMA = json.loads((ROOT / "plugins" / "plugin_utils" / "schema" / "event.schema.json").read_text())
 
-SERVER = '''
+SERVER = """
 import os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -59,7 +59,7 @@ server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
 server.server_close()
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Host:
 def command(folder: Path, state: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line in an app's folder."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state), **(env or {})}
-    return subprocess.run([sys.executable, "-m", "hitless", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([sys.executable, "-m", "hitless", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=180)
 
 
 @pytest.fixture(scope="session")
@@ -152,6 +152,19 @@ class App:
             return answer.status, answer.read().decode()
         finally:
             connection.close()
+
+    def answers(self) -> tuple[int, str] | None:
+        """Like ``get``; None while nothing listens."""
+        try:
+            return self.get()
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def phase(self) -> str | None:
+        """The phase that the newest deployment is in, or was in last, by its record on the host."""
+        newest = self.host.sh(f"ls /var/lib/hitless/{self.name}/deployments/*.json | tail -n 1 | xargs cat")
+        phases = json.loads(newest)["phases"]
+        return str(phases[-1]["name"]) if phases else None
 
     @property
     def domain(self) -> str:
