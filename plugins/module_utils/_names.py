@@ -20,7 +20,7 @@ def check_name(what, name):
     if not isinstance(name, str) or not _NAME.match(name) or "--" in name:
         raise HitlessError(
             "config_invalid",
-            "%r is no name for a %s; nothing was changed." % (name, what),
+            "%r is no name for %s %s; nothing was changed." % (name, "an" if what[0] in "aeiou" else "a", what),
             "Use up to 24 lower-case letters, digits and single dashes, beginning with a letter.",
         )
     return name

@@ -24,7 +24,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._files import write_json
+from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_json
 
 # Whoever sets this variable may read this machine's files anyway; whoever only names a URL may not.
 ALLOW_FILE = "HITLESS_GIT_ALLOW_FILE"
@@ -73,6 +73,7 @@ class Repository:
         key: file of a private key, or None for what ssh finds by itself.
         token: value that is sent as the password to the URL's own host, or None.
         submodules: whether submodules are fetched too.
+        run: what tells one run from others: within it a ref stays what it was at first, for every host gets the same commit.
     """
 
     url: str
@@ -80,6 +81,7 @@ class Repository:
     key: str | None = None
     token: str | None = field(default=None, repr=False)
     submodules: bool = True
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -262,10 +264,24 @@ class _Store:
             if not self._has(wanted):
                 self._fetch(wanted, None)
             return wanted, None
-        commit, name = self._look_up(wanted)
+        commit, name = self._looked_up(wanted)
         if not self._has(commit):
             self._fetch(commit, name)
         return commit, name.removeprefix("refs/heads/") if name.startswith("refs/heads/") else None
+
+    def _looked_up(self, wanted: str | None) -> tuple[str, str]:
+        """``_look_up``, once a run."""
+        path, asked = self.home / "resolved.json", [self.repository.run, wanted]
+        try:
+            kept = read_json(str(path)) if self.repository.run else None
+        except ValueError:
+            kept = None
+        if isinstance(kept, dict) and kept.get("asked") == asked:
+            return kept["commit"], kept["name"]
+        commit, name = self._look_up(wanted)
+        if self.repository.run:
+            write_json(str(path), {"asked": asked, "commit": commit, "name": name}, 0o600)
+        return commit, name
 
     def _look_up(self, wanted: str | None) -> tuple[str, str]:
         """The commit and the full name of a ref, as the server says now."""

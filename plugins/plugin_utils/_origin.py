@@ -79,16 +79,17 @@ def token_of(origin: Origin, *places: Any) -> dict[str, str]:
     return {str(name): next(found, "")} if name else {}
 
 
-def open_source(origin: Origin, secrets: Mapping[str, Any]) -> Source:
+def open_source(origin: Origin, secrets: Mapping[str, Any], run: str | None = None) -> Source:
     """The source that ``origin`` names, in a folder of this machine, read whole.
 
     Args:
         secrets: where the value of ``token`` is looked up.
+        run: what tells this run from others; the source of one run is the same for every host.
 
     Raises:
         HitlessError: it cannot be had, or not be deployed as it is; nothing was changed.
     """
-    folder, at, facts = _located(origin, secrets)
+    folder, at, facts = _located(origin, secrets, run)
     source = inspect(folder)
     return replace(source, git={**source.git, **_about(at, facts)})
 
@@ -100,11 +101,12 @@ def list_origin(origin: Origin, secrets: Mapping[str, Any]) -> Listing:
     return replace(listing, git={**listing.git, **_about(at, facts)})
 
 
-def _located(origin: Origin, secrets: Mapping[str, Any]) -> tuple[str, Checkout | None, dict[str, Any]]:
+def _located(origin: Origin, secrets: Mapping[str, Any], run: str | None = None) -> tuple[str, Checkout | None, dict[str, Any]]:
     """The folder, for a git repository the checkout that it is in, and what a record says of the origin."""
     if isinstance(origin, str):
         return (unpacked(origin, cache_folder()) if os.path.isfile(origin) else origin), None, {}
-    repository = Repository(origin["git"], origin.get("ref"), origin.get("key"), _token(origin.get("token"), secrets), bool(origin.get("submodules", True)))
+    token = _token(origin.get("token"), secrets)
+    repository = Repository(origin["git"], origin.get("ref"), origin.get("key"), token, bool(origin.get("submodules", True)), run)
     found = checkout(repository, cache_folder())
     return _inside(found.folder, origin.get("path"), repository.url), found, {"url": shown(repository.url), "ref": repository.ref}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from types import ModuleType
@@ -73,7 +74,9 @@ class StepAction(ActionBase):  # type: ignore[misc]
         """Show one event as one line that the translator picks up, from whichever process this is."""
         about = {"app": self._about("app"), "target": self._about("target"), "deployment": self._task.args.get("deployment")}
         line = {"event": event, "time": now(), "host": self._task_vars.get("inventory_hostname"), **about, **fields}
-        Display().display(EVENT_PREFIX + json.dumps(redact(line, self._secrets), ensure_ascii=False, sort_keys=True))
+        text = json.dumps(redact(line, self._secrets), ensure_ascii=False, sort_keys=True)
+        # Readers of lines take these characters for ends of lines, which JSON does not.
+        Display().display(EVENT_PREFIX + re.sub("[\x85\u2028\u2029]", lambda end: "\\u%04x" % ord(end[0]), text))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Announce the first phase, run the step, then emit what the module reports."""

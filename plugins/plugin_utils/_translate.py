@@ -50,6 +50,11 @@ _UNREACHABLE: tuple[tuple[str, str, str], ...] = (
         "sudo asks for a password on {host}",
         "allow sudo without a password there, or ansible-playbook --ask-become-pass",
     ),
+    (
+        r"(?i)incorrect (sudo|become)?\s*password|sorry, try again|no password was provided",
+        "sudo refuses the password that was given for {host}",
+        "check ansible_become_password",
+    ),
     (r"is not in the sudoers|may not run sudo|sudo: .*not found", "the user may not use sudo on {host}", "log in as root, or allow sudo there"),
     (
         r"python3?: (command )?not found|python3?: No such file|interpreter.*(not found|No such file)",
@@ -89,8 +94,10 @@ class Translator:
             return []
         try:
             raw = json.loads(text[len(EVENT_PREFIX) :])
+            if raw["event"] == "log" and "lines" in raw:
+                return self._log_lines(raw)
             body: dict[str, Any] = dict(parse(raw))
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, KeyError):
             return []
         self._learn(raw)
         if body["event"] == "phase" and body["state"] in ("running", "failed"):
@@ -101,6 +108,13 @@ class Translator:
             self._last.append((raw, body))
             return []
         return [self._event(body, raw)]
+
+    def _log_lines(self, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The events of lines that came together."""
+        lines = [str(line) for line in raw["lines"]]
+        body = dict(parse({**{key: value for key, value in raw.items() if key != "lines"}, "line": ""}))
+        self._learn(raw)
+        return [self._event({**body, "line": line}, raw) for line in lines]
 
     def feed_failed(self, host: str | None, task: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A task failed for good; the caller leaves out those whose errors are ignored."""
@@ -135,7 +149,7 @@ class Translator:
         if kind == "runner_on_unreachable":
             return self.feed_unreachable(data.get("host"), data.get("res") or {})
         if kind == "verbose":
-            return [made for line in str(event.get("stdout") or "").splitlines() for made in self.feed_line(line)]
+            return [made for line in str(event.get("stdout") or "").split("\n") for made in self.feed_line(line)]
         return []
 
     def finish(self, rc: int) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from ansible_collections.hitless.paas.plugins.module_utils import _build_runner
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import Replica, parse_unit_name
 from ansible_collections.hitless.paas.plugins.plugin_utils import _upload as upload
-from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower
+from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower, batches
 
 BUILD: dict[str, Any] = {
     "install": "npm ci", "build": "npm run build", "pre": None, "post": None, "lockfiles": ["package-lock.json"], "dependency_dirs": ["node_modules"],
@@ -80,6 +80,14 @@ def test_layer_digest(build: dict[str, Any], base_env: dict[str, str], env: dict
 def test_no_layer_without_what_makes_one(change: dict[str, Any]) -> None:
     assert plan_of.layer_digest({**BUILD, **change}, {}, {}, LOCK, {}) is None
     assert plan_of.layer_digest(BUILD, {}, {}, {}, {}) is None
+
+
+def test_lines_of_a_step_go_together_in_order_and_bounded() -> None:
+    taken = [("pre", "a"), ("pre", "b"), ("build", "c"), *(("build", "x" * 1000) for _ in range(120)), ("post", "")]
+    made = batches(taken)
+    assert [(step, line) for step, lines in made for line in lines] == taken
+    assert [step for step, _lines in made] == ["pre", "build", "build", "build", "post"]
+    assert batches([]) == []
 
 
 def test_steps_are_in_order() -> None:
@@ -263,10 +271,10 @@ def test_follower_survives_silence_and_half_written_status() -> None:
 
 
 def test_rsync_command_local_and_over_ssh() -> None:
-    local = upload.rsync_command("/src", "/dst", None, "", ["sudo", "-n"])
+    local = upload.rsync_command("/src", "/dst", None, "", ["sudo", "-n", "rsync"])
     assert local[:3] == ["sudo", "-n", "rsync"]
     assert local[-2:] == ["/src/", "/dst/"]
-    ssh = upload.rsync_command("/src/", "/dst", ["ssh", "-o", 'ControlPath="/a b/%h"', "-o", "Port=2222"], "::1", ["sudo", "-n"])
+    ssh = upload.rsync_command("/src/", "/dst", ["ssh", "-o", 'ControlPath="/a b/%h"', "-o", "Port=2222"], "::1", ["sudo", "-n", "rsync"])
     assert ssh[ssh.index("-e") + 1] == "ssh -o 'ControlPath=\"/a b/%h\"' -o Port=2222"
     assert ssh[-3:] == ["--rsync-path=sudo -n rsync", "/src/", "[::1]:/dst/"]
 

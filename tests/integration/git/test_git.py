@@ -86,6 +86,16 @@ def test_only_what_is_new_is_fetched_and_a_known_commit_asks_nobody(upstream: Up
     assert sum(path.stat().st_size for path in Path(cache_folder()).rglob("*.pack")) < size + 100_000
 
 
+def test_within_one_run_a_branch_stays_what_it_was(upstream: Upstream, http: HttpServer) -> None:
+    origin = {"git": f"{http.url}/shop.git", "ref": "main"}
+    first = open_source(origin, {}, "run 1")
+    upstream.commit("Second", {"app.py": "print(2)\n"})
+    asked = len(http.requests)
+    assert open_source(origin, {}, "run 1").git["commit"] == first.git["commit"]
+    assert len(http.requests) == asked
+    assert open_source(origin, {}, "run 2").git["message"] == "Second"
+
+
 def test_a_token_opens_a_private_repository_and_is_written_nowhere(upstream: Upstream, http: HttpServer) -> None:
     http.password = TOKEN
     source = opened(f"{http.url}/shop.git", {"GIT_TOKEN": TOKEN}, token="GIT_TOKEN")
