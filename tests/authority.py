@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cryptography import x509
@@ -17,7 +17,7 @@ DAY = timedelta(days=1)
 
 
 def now() -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0)
+    return datetime.now(UTC).replace(microsecond=0)
 
 
 def pem(certificate: x509.Certificate) -> str:
@@ -69,4 +69,5 @@ class Authority:
 
 def serial_of(certificate: str) -> str:
     """The serial number of the first certificate, as openssl writes it."""
-    return "%X" % x509.load_pem_x509_certificate(certificate.encode()).serial_number
+    number = x509.load_pem_x509_certificate(certificate.encode()).serial_number
+    return number.to_bytes((number.bit_length() + 7) // 8, "big").hex().upper()

@@ -22,8 +22,6 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
-# The same in every worker, because Ansible imports an action before it forks one for each host: so a deployment has one id on all of its hosts.
-_BEGAN = time.strftime("%Y%m%d%H%M%S", time.gmtime())
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -72,7 +70,7 @@ class ActionModule(StepAction):
         self.emit("phase", name="lock", state="running", seconds=0.0)
         known = self._known() if self._task.args.get("kind", "deploy") == "deploy" else {}
         runner = {"by": f"{getpass.getuser()}@{socket.gethostname()}", "controller": {"id": machine_id(), "pid": run_process()}}
-        args = {"proposed": _BEGAN, **self._task.args, **known, **runner}
+        args = {**self._task.args, **known, **runner}
         for name in ("settings", "origin", "ref", "builder"):
             args.pop(name, None)
         result = self.run_module(args, task_vars)

@@ -25,7 +25,14 @@ class ActionModule(StepAction):
             path = args.pop(name + "_file", None)
             if path:
                 args[name + "_pem"] = _read(str(path))
-        return self.run_module(args, task_vars)
+        return self.run_module(_only_what_can_be_seen(args, task_vars), task_vars)
+
+
+def _only_what_can_be_seen(args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    """No public certificate authority sees a server in a local container: there TLS has to be asked for, or the authority named."""
+    provider = (task_vars.get("hitless_settings") or {}).get("provider") or {}
+    helped = args.get("certificate_pem") or (args.get("certificate") or {}).get("server") or (args.get("certificate") or {}).get("own")
+    return {**args, "tls": False} if provider.get("name") == "docker" and args.get("tls") is None and not helped else args
 
 
 def _read(path: str) -> str:

@@ -24,7 +24,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._history import rollb
 from ansible_collections.hitless.paas.plugins.module_utils._host_config import config_digest as host_digest
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, step
 from ansible_collections.hitless.paas.plugins.module_utils._marker import marked
-from ansible_collections.hitless.paas.plugins.module_utils._names import new_deployment_id
+from ansible_collections.hitless.paas.plugins.module_utils._names import agreed_id, new_deployment_id
 from ansible_collections.hitless.paas.plugins.module_utils._paths import MARKER_CONFIGURED, app_user
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record, now
 from ansible_collections.hitless.paas.plugins.module_utils._release_folder import ReleaseFolder
@@ -158,7 +158,7 @@ class Begin:
     Args:
         paths: AppPaths.
         order: the module's parameters: ``target``, ``kind``, ``plan`` (the resolved app), ``source``, ``planned``, ``env``, ``by``, ``controller``,
-            ``lease``, ``wait``, ``steal``, ``force``, ``to``, ``proposed``.
+            ``lease``, ``wait``, ``steal``, ``force``, ``to``, ``deployment`` (the id that the first host of several chose, or None).
     """
 
     def __init__(self, paths, order):
@@ -194,11 +194,12 @@ class Begin:
             raise
         if record is None:
             lock.release(deployment)
-        return record, result
+        return record, dict(result, id=deployment)
 
     def _new_id(self):
         taken = {record.id for record in Record.all(self.paths)} | set(os.listdir(self.paths.releases))
-        return new_deployment_id(taken, datetime.now(timezone.utc), self.order["proposed"])
+        wanted = self.order["deployment"]
+        return agreed_id(taken, wanted) if wanted else new_deployment_id(taken, datetime.now(timezone.utc))
 
     def _artifact(self):
         """The name of what this order makes on this host."""

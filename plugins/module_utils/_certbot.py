@@ -27,7 +27,7 @@ ORDER = "HITLESS_ORDER"
 PROGRAM = _paths.ACME + "/program.pyz"
 _SECONDS = 600
 _TAIL = 30
-_URL = re.compile(r"https://[^\s/#;\[\]\"']+(?:/[^\s#;\[\]\"']*)?\Z")
+_URL = re.compile(r"https://[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~%=&?-]*)*\Z")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\Z")
 _WORD = re.compile(r"[A-Za-z0-9_=.+/-]+\Z")
 _PLAIN = re.compile(r"[^\x00-\x1f\x7f]+\Z")
@@ -51,7 +51,15 @@ def checked_order(app, names, options):
     order["challenge"] = options.get("challenge") or "http-01"
     for key in ("email", "eab_kid", "eab_hmac_key", "dns_auth_hook", "dns_cleanup_hook", "ca_bundle"):
         order[key] = options.get(key) or None
-    patterns = {"server": _URL, "email": _EMAIL, "eab_kid": _WORD, "eab_hmac_key": _WORD, "ca_bundle": _PLAIN, "dns_auth_hook": _PLAIN, "dns_cleanup_hook": _PLAIN}
+    patterns = {
+        "server": _URL,
+        "email": _EMAIL,
+        "eab_kid": _WORD,
+        "eab_hmac_key": _WORD,
+        "ca_bundle": _PLAIN,
+        "dns_auth_hook": _PLAIN,
+        "dns_cleanup_hook": _PLAIN,
+    }
     for key, pattern in patterns.items():
         value = order[key]
         if value is not None and (not isinstance(value, str) or not pattern.match(value)):
@@ -68,7 +76,9 @@ def _check_challenge(order):
     wildcards = [name for name in order["names"] if name.startswith("*.")]
     if wildcards and order["challenge"] != "dns-01":
         raise HitlessError(
-            "config_invalid", "A certificate for %s needs the challenge dns-01; nothing was changed" % wildcards[0], "give dns-01 and a hook that writes the record"
+            "config_invalid",
+            "A certificate for %s needs the challenge dns-01; nothing was changed" % wildcards[0],
+            "give dns-01 and a hook that writes the record",
         )
     if order["challenge"] == "dns-01" and not order["dns_auth_hook"]:
         raise HitlessError("config_invalid", "The challenge dns-01 needs a hook that writes the record; nothing was changed", "give dns_auth_hook")
@@ -107,7 +117,7 @@ def reason(output, log=""):
     if problems:
         return "; ".join(problems)
     for text in (output, log):
-        urns = [(kind, detail) for kind, detail in _URN.findall(text)]
+        urns = _URN.findall(text)
         if urns:
             kind, said = urns[-1]
             details = _DETAIL.findall(log)
@@ -152,32 +162,46 @@ class Certbot:
         """Every order that is kept: what is to be renewed."""
         return [read_json(path) for path in sorted(glob.glob(glob.escape(self.folder) + "/orders/*.json"))]
 
-    def obtain(self, order, run=subprocess.run):
+    def obtain(self, order):
         """Ask for the certificate of an order, and return it (key, leaf, chain). HitlessError ``acme_failed`` with the authority's reason."""
         self._mend(order["names"][0])
+        done = self._ask(order)
+        if done.returncode and "urn:ietf:params:acme:error:accountDoesNotExist" in self._log():
+            # The authority has begun anew: so does the account.
+            shutil.rmtree("%s/config/accounts/%s" % (self.folder, order["server"][len("https://") :]), ignore_errors=True)
+            done = self._ask(order)
+        found = self.found(order)
+        if done.returncode or not found:
+            self._fail(order, done.stdout)
+        return found
+
+    def _ask(self, order):
         with tempfile.TemporaryDirectory(prefix="run-", dir=self.folder) as work:
             write_json(work + "/order.json", order, 0o600)
             write_atomic(work + "/cli.ini", settings(order, self.folder, self._logs), 0o600)
             env = dict(os.environ, LC_ALL="C.UTF-8", **{ORDER: work + "/order.json"})
             if order["ca_bundle"]:
                 env["REQUESTS_CA_BUNDLE"] = order["ca_bundle"]
-            words = ["certbot", "certonly", "--config", work + "/cli.ini"]
+            words, pipes = ["certbot", "certonly", "--config", work + "/cli.ini"], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
             try:
-                done = run(words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", timeout=_SECONDS)
+                return subprocess.run(
+                    words, env=env, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace", timeout=_SECONDS, check=False, **pipes
+                )
             except FileNotFoundError as error:
                 raise HitlessError("certbot_missing", "There is no certbot on this host; what served is untouched.", "apt-get install certbot") from error
             except subprocess.TimeoutExpired as error:
                 message = "The certificate authority gave no certificate for %s within %d s; what served is untouched." % (order["names"][0], _SECONDS)
                 raise HitlessError("acme_failed", message, "look into %s" % self._logs) from error
-        found = self.found(order)
-        if done.returncode or not found:
-            self._fail(order, done.stdout)
-        return found
 
     def _fail(self, order, output):
         why, lines = reason(output, self._log()), output.splitlines()[-_TAIL:]
         message = "%s gave no certificate for %s: %s; what served is untouched." % (order["server"], ", ".join(order["names"]), why.rstrip("."))
-        raise HitlessError("acme_failed", message, "mend that first: authorities count failures; the log is %s/letsencrypt.log" % self._logs, {"log_tail": lines, "reason": why})
+        raise HitlessError(
+            "acme_failed",
+            message,
+            "mend that first: authorities count failures; the log is %s/letsencrypt.log" % self._logs,
+            {"log_tail": lines, "reason": why},
+        )
 
     def _log(self):
         with contextlib.suppress(OSError), open(self._logs + "/letsencrypt.log", encoding="utf-8", errors="replace") as stream:
@@ -202,7 +226,9 @@ class Certbot:
     def _mend(self, name):
         """Remove what certbot has of a certificate unless it is whole: it would keep the new one under another name."""
         live = self._parts(name)[1]
-        whole = all(os.path.exists(part) for part in self._parts(name)) and all(os.path.exists("%s/%s.pem" % (live, kind)) for kind in ("privkey", "cert", "chain", "fullchain"))
+        whole = all(os.path.exists(part) for part in self._parts(name)) and all(
+            os.path.exists("%s/%s.pem" % (live, kind)) for kind in ("privkey", "cert", "chain", "fullchain")
+        )
         if not whole:
             self._remove_lineage(name)
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The certificates of a host: on disk in the form that the router loads, each with a JSON file beside it that says what it is, and renewed in time.
 
-A certificate is called by its first name. ``<name>.pem`` is the router's; ``<name>.json`` is ``{"v", "name", "names", "app", "source": "acme" or "own", "server",
-"challenge", "issuer", "serial", "not_before", "not_after", "renewal": {"last_attempt", "last_error"}}``.
+A certificate is called by its first name. ``<name>.pem`` is the router's; ``<name>.json`` is ``{"v", "name", "names", "app", "source": "acme" or "own",
+"server", "challenge", "issuer", "serial", "not_before", "not_after", "renewal": {"last_attempt", "last_error"}}``.
 """
 
 from __future__ import annotations
@@ -135,16 +135,18 @@ def ensure_acme(router, app, names, options, check_mode=False):
         router: Router.
         app: whose names they are.
         names: host names; the first one is what the certificate is called.
-        options: dict of ``email``, ``server`` (URL of an ACME directory; None: Let's Encrypt), ``staging`` (Let's Encrypt's other one), ``eab_kid``, ``eab_hmac_key``,
-            ``challenge`` (``http-01``, ``dns-01``), ``dns_auth_hook``, ``dns_cleanup_hook`` (shell commands on the host that see CERTBOT_DOMAIN and CERTBOT_VALIDATION),
-            ``ca_bundle`` (file on the host: whom to trust for a private server), ``addresses`` (of the host), ``skip_checks``. All may be missing.
+        options: dict of ``email``, ``server`` (URL of an ACME directory; None: Let's Encrypt), ``staging`` (Let's Encrypt's other one), ``eab_kid``,
+            ``eab_hmac_key``, ``challenge`` (``http-01``, ``dns-01``), ``dns_auth_hook``, ``dns_cleanup_hook`` (shell commands on the host that see
+            CERTBOT_DOMAIN and CERTBOT_VALIDATION), ``ca_bundle`` (file on the host: whom to trust for a private server), ``addresses`` (of the host),
+            ``skip_checks``. All may be missing.
         check_mode: only say whether something would change.
 
     Returns:
         ``{"changed", "certificate": see above; with check_mode it may be None}``.
 
     Raises:
-        HitlessError: ``config_invalid``, ``name_not_here``, ``port80_unreachable``, ``certbot_missing``, ``acme_failed``, ``renewal_failed``. What served is untouched.
+        HitlessError: ``config_invalid``, ``name_not_here``, ``port80_unreachable``, ``certbot_missing``, ``acme_failed``, ``renewal_failed``.
+            What served is untouched.
     """
     order = _certbot.checked_order(check_name("app", app), normalised(names), options)
     certbot, name = _certbot.Certbot(), order["names"][0]
@@ -157,9 +159,13 @@ def ensure_acme(router, app, names, options, check_mode=False):
             return {"changed": router.set_certificate(order["names"], _text(_path(name, "pem"))) or changed, "certificate": _known(name)}
         if order["challenge"] == "http-01" and not options.get("skip_checks"):
             _reachable.check(router, order["names"], options.get("addresses") or [])
-        _install_certbot()
-        _renewal.install()
-        _order(router, certbot, order)
+        try:
+            _install_certbot()
+            _renewal.install()
+            _order(router, certbot, order)
+        except HitlessError:
+            _retire()
+            raise
         return {"changed": True, "certificate": _known(name)}
 
 
@@ -216,7 +222,9 @@ def _install_certbot():
         return
     env, lines = dict(os.environ, DEBIAN_FRONTEND="noninteractive", NEEDRESTART_MODE="l", LC_ALL="C.UTF-8"), []
     for words in (("apt-get", "-qq", "update"), _APT):
-        done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False)
+        done = subprocess.run(
+            words, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace", check=False
+        )
         lines += done.stdout.splitlines()
     if not _certbot.is_installed():
         message = "certbot could not be installed, so no certificate was asked for; what served is untouched."
@@ -224,11 +232,15 @@ def _install_certbot():
 
 
 def renew(router, now):
-    """Renew every certificate that is due. Returns ``[(name, what failed or None)]`` of those that were touched. ``now``: datetime in UTC, without zone."""
+    """Renew every certificate that is due, once what is kept is served. ``now``: datetime in UTC, without zone.
+
+    Returns ``[(name, what failed or None)]`` of those that were due.
+    """
     done = []
     with _locked():
         certbot = _certbot.Certbot()
         certbot.prepare()
+        _make_equal(router, certbot)
         for known in listing():
             if known["source"] == "acme" and is_due(known, now):
                 done.append((known["name"], _renew_one(router, certbot, known)))
@@ -299,11 +311,6 @@ def remove(router, name):
         return was_there
 
 
-def remove_app(router, app):
-    """Remove every certificate of an app. Returns True when there was one."""
-    return any([remove(router, facts["name"]) for facts in listing(app)])
-
-
 def _retire():
     """Without a certificate that is renewed there is no timer."""
     if not _certbot.Certbot().orders():
@@ -311,21 +318,29 @@ def _retire():
 
 
 def sync(router, check_mode=False):
-    """Make the running router equal to what is on disk, and the disk whole again where certbot still has what is lost. Returns True when something had to be done."""
+    """Make the running router equal to what is on disk, and the disk whole again where certbot still has what is lost.
+
+    Returns True when something had to be done.
+    """
     if check_mode:
-        return {known["name"]: router.fingerprint(_text(_path(known["name"], "pem"))) for known in listing() if _is_kept(known["name"])} != router.certificates()
+        return {
+            known["name"]: router.fingerprint(_text(_path(known["name"], "pem"))) for known in listing() if _is_kept(known["name"])
+        } != router.certificates()
     with _locked():
         certbot = _certbot.Certbot()
         certbot.prepare()
-        changed = _mend(router, certbot)
-        for known in listing():
-            changed = router.set_certificate(known["names"], _text(_path(known["name"], "pem"))) or changed
-        kept = {known["name"] for known in listing()}
-        for name in sorted(set(router.certificates()) - kept):
-            changed = router.remove_certificate(name) or changed
-        if certbot.orders():
-            changed = _renewal.install() or changed
-        return changed
+        changed = _make_equal(router, certbot)
+        return (_renewal.install() if certbot.orders() else False) or changed
+
+
+def _make_equal(router, certbot):
+    """Mend what is kept, and have the router serve that and nothing else. Returns True when something had to be done."""
+    changed = _mend(router, certbot)
+    for known in listing():
+        changed = router.set_certificate(known["names"], _text(_path(known["name"], "pem"))) or changed
+    for name in sorted(set(router.certificates()) - {known["name"] for known in listing()}):
+        changed = router.remove_certificate(name) or changed
+    return changed
 
 
 def _mend(router, certbot):

@@ -10,6 +10,7 @@ beginning of a URL, or None), ``tls``, ``hsts`` (seconds or None), ``certificate
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import namedtuple
 
@@ -105,7 +106,8 @@ def checked_certificate(given):
         _refuse("there is no challenge %s" % options["challenge"], "the challenges are http-01 and dns-01")
     if "name" in options:
         options["name"] = normalise_domain(options["name"])
-    return options
+    # What an authority would have to know means nothing to a certificate that is brought.
+    return {key: value for key, value in options.items() if key in ("own", "name")} if "own" in options else options
 
 
 def _checked_tls(tls, wish):
@@ -113,7 +115,8 @@ def _checked_tls(tls, wish):
     name, certificate = wish["name"], wish["certificate"]
     helped = bool(certificate.get("own")) or certificate.get("challenge") == "dns-01"
     if tls is None:
-        return helped or (is_public(name) and not name.startswith("*."))
+        # An authority that is named may be a private one, for private names.
+        return helped or (is_public(name, bool(certificate.get("server"))) and not name.startswith("*."))
     if tls and name.startswith("*.") and not helped:
         _refuse(
             "a certificate for %s needs the challenge dns-01, or is your own" % name,
@@ -195,12 +198,21 @@ def default_wishes(app, addresses, known):
     """The names of an app without domains: its own, and those that no other app has of the ones that the first such app on a host gets.
 
     Args:
-        addresses: the host's own addresses.
+        addresses: the host's own addresses, of ``usable``.
         known: ``{key: Domain}`` of the router.
     """
     own, offered = default_names(app, addresses)
     holders = {domain.name: domain.app for domain in known.values()}
-    return [own] + [name for name in offered if holders.get(name, app) == app]
+    return [own] + [name for name in dict.fromkeys(offered) if holders.get(name, app) == app]
+
+
+def usable(addresses):
+    """``addresses`` in their one form; an inventory may call a host by something that is no host name, which nobody can ask for."""
+    found = []
+    for address in addresses:
+        with contextlib.suppress(HitlessError):
+            found.append(normalise(address))
+    return found
 
 
 # what the router is told

@@ -31,10 +31,6 @@ EXITS = {
 }
 
 
-# The reason of a deployment that ended on this host because it failed on another one; of all reasons it says the least.
-ELSEWHERE = "It failed on another host of the target."
-
-
 class HitlessError(Exception):
     """A failure with a stable code.
 

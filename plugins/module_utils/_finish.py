@@ -10,7 +10,7 @@ import shutil
 
 from ansible_collections.hitless.paas.plugins.module_utils._begin import releases_on_disk
 from ansible_collections.hitless.paas.plugins.module_utils._build import stop_builds
-from ansible_collections.hitless.paas.plugins.module_utils._errors import ELSEWHERE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NEEDS_PERSON
+from ansible_collections.hitless.paas.plugins.module_utils._errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NEEDS_PERSON
 from ansible_collections.hitless.paas.plugins.module_utils._history import keep_set, prune_plan
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record
 from ansible_collections.hitless.paas.plugins.module_utils._repair import Host, repair_action, stop_hooks, take_over
@@ -33,6 +33,7 @@ def finish(record, paths, keep):
         "deployed",
         status="RUNNING",
         url=(record["urls"] or [None])[0],
+        urls=record["urls"],
         preview_url=record["preview_url"],
         release=record["release"],
         seconds=seconds,
@@ -85,7 +86,7 @@ def _remove_leftovers(paths):
                 shutil.rmtree(os.path.join(folder, name))
 
 
-_ENDED = {"FAILED": ELSEWHERE, "CANCELLED": "The deployment was cancelled; what served before still serves."}
+_ENDED = {"FAILED": "The run was ended.", "CANCELLED": "The deployment was cancelled; what served before still serves."}
 
 
 def fail(record, paths, status, failure):
@@ -96,7 +97,7 @@ def fail(record, paths, status, failure):
     Args:
         record: Record, not finished.
         status: FAILED or CANCELLED.
-        failure: ``reason``, ``phase``, ``hint``, ``log_tail``, ``exit`` of the error, each may be None.
+        failure: ``reason``, ``phase``, ``hint``, ``log_tail``, ``exit`` of the error, and ``because_of``, the host that failed when it was not this one.
     """
     stop_builds(paths.app)
     stop_hooks(paths.app)
@@ -121,18 +122,19 @@ def fail(record, paths, status, failure):
     if record["status"] == "CANCELLED":
         tell_cancelled(record, live)
     else:
-        tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint)
+        tell_failed(record, phase, exit_code, rolled_back=not stays, hint=hint, because_of=failure.get("because_of"))
 
 
 def tell_cancelled(record, live):
     """Emit the last event of a run that was to cancel the deployment, and did. ``live``: the record of what serves, or None."""
-    facts = {"url": (live["urls"] or [None])[0] if live else None, "preview_url": None, "release": live["release"] if live else None}
+    urls = live["urls"] if live else []
+    facts = {"url": (urls or [None])[0], "urls": urls, "preview_url": None, "release": live["release"] if live else None}
     record.emit("deployed", status="CANCELLED", seconds=0.0, requests=record["requests"], changed=True, **facts)
 
 
-def tell_failed(record, phase, exit_code, rolled_back=True, hint=None):
-    """Emit the last event of a deployment that ended badly."""
-    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"]}
+def tell_failed(record, phase, exit_code, rolled_back=True, hint=None, because_of=None):
+    """Emit the last event of a deployment that ended badly. ``because_of``: the host that is to blame, when it is not this one."""
+    facts = {"reason": record["reason"], "hint": hint or record["hint"], "log_tail": record["log_tail"], "because_of": because_of}
     record.emit("failed", phase=phase, rolled_back=rolled_back, exit=exit_code, **facts)
 
 

@@ -384,9 +384,16 @@ class HaproxyRouter(Router):
                 refuse_taken(known.values(), domain.app, [domain.name])
             wanted = {key: domain for key, domain in known.items() if key not in remove}
             wanted.update({domain.key: domain for domain in put})
-            if wanted != known:
-                write_atomic(self.layout.domains_map, _config.render_domains(wanted))
-            return self._sync_domains() or wanted != known
+            written = self._write_domains(_config.render_domains(wanted))
+            return self._sync_domains() or written
+
+    def _write_domains(self, text):
+        """Keep the map of names; True when it was not so, or was not there at all."""
+        with contextlib.suppress(FileNotFoundError), open(self.layout.domains_map, encoding="utf-8") as stream:
+            if stream.read() == text:
+                return False
+        write_atomic(self.layout.domains_map, text)
+        return True
 
     def _sync_domains(self):
         """Make the running map equal to the file. Returns True when something had to be done."""
@@ -462,7 +469,7 @@ class HaproxyRouter(Router):
     def remove_app(self, app):
         """See Router."""
         with self._locked():
-            write_atomic(self.layout.domains_map, _config.render_domains({key: domain for key, domain in self.domains().items() if domain.app != app}))
+            self._write_domains(_config.render_domains({key: domain for key, domain in self.domains().items() if domain.app != app}))
             self._sync_domains()
             present = False
             for path in (self._file(app), self._good(app)):

@@ -22,6 +22,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._pem import compact, 
 _HINT = "journalctl -u haproxy -n 30"
 # HAProxy takes a command with what belongs to it only when all of it fits into one buffer (tune.bufsize).
 _LONGEST = 15000
+_CHECK = "defaults\n  mode http\n  timeout client 1s\n  timeout server 1s\n  timeout connect 1s\nfrontend f\n"
 _ENTRY = re.compile(r"(/\S+):([0-9]+)((?: \S+)*)\Z")
 _PRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
 _TRANSACTION = re.compile(r"^\*(/\S+)$", re.MULTILINE)
@@ -94,7 +95,7 @@ class Certificates:
 
     def sync(self, reload):
         """Make the running process equal to the files; ``reload`` is called for what cannot be done otherwise. True when something had to be done."""
-        wanted = {path: names for path, names in self._lines() if names}
+        wanted = {path: names for path, names in self._whole_lines() if names}
         texts = {path: _read(path) for path in wanted}
         if any(len(text) > _LONGEST and self._fingerprint(path) != fingerprint(text) for path, text in texts.items()):
             reload()
@@ -110,6 +111,14 @@ class Certificates:
         lines = parse_certs(_read(self._layout.certs_list))
         # Without a first certificate for names that have none TLS would not start at all.
         return lines if any(not names for _path, names in lines) else [(os.path.dirname(self._layout.certs_list) + "/default.pem", ()), *lines]
+
+    def _whole_lines(self):
+        """The lines, and the list without those whose file is lost: they would keep HAProxy from starting."""
+        lines = self._lines()
+        whole = [line for line in lines if os.path.exists(line[0])]
+        if whole != lines:
+            write_atomic(self._layout.certs_list, render_certs(whole), 0o644)
+        return whole
 
     def _entries(self):
         return parse_entries(self._admin.ask("show ssl crt-list -n %s" % self._layout.certs_list))
@@ -166,8 +175,7 @@ class Certificates:
         """Raise ``certificate_invalid`` unless HAProxy can load ``text``: a file that it cannot load would keep it from starting."""
         with tempfile.TemporaryDirectory(prefix="hitless-router-") as folder:
             write_atomic(folder + "/it.pem", text, 0o600)
-            config = "defaults\n  mode http\n  timeout client 1s\n  timeout server 1s\n  timeout connect 1s\nfrontend f\n  bind abns@hitless-check ssl crt %s/it.pem\n"
-            write_atomic(folder + "/check.cfg", config % folder, 0o600)
+            write_atomic(folder + "/check.cfg", "%s  bind abns@hitless-check ssl crt %s/it.pem\n" % (_CHECK, folder), 0o600)
             words = ["haproxy", "-c", "-f", folder + "/check.cfg"]
             done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=60)
         if done.returncode:

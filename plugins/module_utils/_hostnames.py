@@ -86,9 +86,9 @@ def wildcard_of(name):
     return "*." + name.partition(".")[2]
 
 
-def is_public(name):
-    """Whether a certificate authority could ever vouch for ``name`` (of normalise_domain): no address, and no name that is reserved for private use."""
-    return "." in name and _ip(name.strip("[]")) is None and not name.endswith(_PRIVATE)
+def is_public(name, private_too=False):
+    """Whether a certificate authority could ever vouch for ``name`` (of normalise_domain): no address, and no name for private use unless ``private_too``."""
+    return "." in name and _ip(name.strip("[]")) is None and (private_too or not name.endswith(_PRIVATE))
 
 
 def default_names(app, addresses):

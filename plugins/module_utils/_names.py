@@ -13,7 +13,6 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,22}[a-z0-9])?\Z")
 _DEPLOYMENT = re.compile(r"[0-9]{14}\Z")
 _ID_FORM = "%Y%m%d%H%M%S"
-_SKEW = timedelta(minutes=5)
 
 
 def check_name(what, name):
@@ -21,7 +20,7 @@ def check_name(what, name):
     if not isinstance(name, str) or not _NAME.match(name) or "--" in name:
         raise HitlessError(
             "config_invalid",
-            "%r is no name for a %s; nothing was changed." % (name, what),
+            "%r is no name for %s %s; nothing was changed." % (name, "an" if what[0] in "aeiou" else "a", what),
             "Use up to 24 lower-case letters, digits and single dashes, beginning with a letter.",
         )
     return name
@@ -34,24 +33,25 @@ def check_deployment(name):
     return name
 
 
-def new_deployment_id(taken, now, proposed=None):
+def new_deployment_id(taken, now):
     """The id of a deployment: a second in UTC, later than every id that is taken, so that ids sort as deployments began.
 
     Args:
         taken: ids and other names.
         now: datetime, by the host's clock.
-        proposed: the id that the run proposes to each of its hosts; no good when the controller's clock is far off.
     """
     newest = max((name for name in taken if _DEPLOYMENT.match(name)), default="")
-    moment = now.replace(tzinfo=None)
-    if proposed and abs(_moment(proposed) - moment) <= _SKEW:
-        moment = _moment(proposed)
-    wanted = moment.strftime(_ID_FORM)
-    return wanted if wanted > newest else (_moment(newest) + timedelta(seconds=1)).strftime(_ID_FORM)
+    wanted = now.strftime(_ID_FORM)
+    return wanted if wanted > newest else (datetime.strptime(newest, _ID_FORM) + timedelta(seconds=1)).strftime(_ID_FORM)
 
 
-def _moment(name):
-    return datetime.strptime(check_deployment(name), _ID_FORM)
+def agreed_id(taken, wanted):
+    """``wanted``, the id that the first host of several chose. HitlessError ``id_taken`` when it would not be the newest here: order is time."""
+    newest = max(taken, default="")
+    if newest < wanted:
+        return wanted
+    message = "This host has the deployment %s already, so it cannot take part in %s, which another host began; nothing was changed." % (newest, wanted)
+    raise HitlessError("id_taken", message, "Deploy again; if it stays, the clocks of the hosts differ: timedatectl")
 
 
 def parse_time(text):

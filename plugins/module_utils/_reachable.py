@@ -45,7 +45,11 @@ def verdict(name, addresses, resolved, answers):
         )
         return HitlessError("name_not_here", message, "change the record, wait until it is known, then do it again", facts)
     address = next(iter(bad or answers))
-    message = "Port 80 of %s (%s) does not lead to this host's router: %s. So no certificate was asked for; what served is untouched." % (name, address, answers[address])
+    message = "Port 80 of %s (%s) does not lead to this host's router: %s. So no certificate was asked for; what served is untouched." % (
+        name,
+        address,
+        answers[address],
+    )
     return HitlessError("port80_unreachable", message, _HINT, facts)
 
 

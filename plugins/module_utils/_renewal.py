@@ -38,7 +38,8 @@ Type=oneshot
 ExecStart=/usr/bin/python3 -I %s renew
 UMask=0077
 Nice=10
-""" % PROGRAM,
+"""
+    % PROGRAM,
     "hitless-renew.timer": """# Managed by hitless. Changes made here are lost.
 [Unit]
 Description=Look for certificates of hitless that have to be renewed
@@ -155,12 +156,12 @@ def uninstall(program_path=PROGRAM, units=_paths.SYSTEMD_UNITS):
     paths = [program_path] + ["%s/%s" % (units, name) for name in UNITS]
     if not any(os.path.exists(path) for path in paths):
         return
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
-    subprocess.run(["systemctl", "disable", "--now", "--quiet", _TIMER], **quiet)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(["systemctl", "disable", "--now", "--quiet", _TIMER], check=False, **quiet)
     for path in paths:
         if os.path.exists(path):
             os.unlink(path)
-    subprocess.run(["systemctl", "daemon-reload"], **quiet)
+    subprocess.run(["systemctl", "daemon-reload"], check=False, **quiet)
 
 
 def _read(path):

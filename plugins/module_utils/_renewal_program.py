@@ -24,7 +24,7 @@ def renew():
     failed = 0
     for name, error in _certificates.renew(router(_ROUTER), datetime.now(timezone.utc).replace(tzinfo=None)):
         failed += bool(error)
-        print("%s: %s" % (name, error or "renewed"), flush=True)
+        sys.stdout.write("%s: %s\n" % (name, error or "renewed"))
     return int(bool(failed))
 
 
@@ -58,8 +58,9 @@ _VERBS = {"renew": renew, "answer": answer, "forget": forget}
 def main():
     """Do what the first word says."""
     if len(sys.argv) != 2 or sys.argv[1] not in _VERBS:
-        sys.exit("usage: python3 %s renew" % sys.argv[0])
+        raise SystemExit("usage: python3 %s renew" % sys.argv[0])
     try:
-        sys.exit(_VERBS[sys.argv[1]]())
+        status = _VERBS[sys.argv[1]]()
     except HitlessError as error:
-        sys.exit(error.message)
+        raise SystemExit(error.message) from error
+    raise SystemExit(status)

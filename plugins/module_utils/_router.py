@@ -157,10 +157,10 @@ class Router:
         """
         raise NotImplementedError
 
-    def remove_previews(self, endpoints):
-        """Forget the Domains that lead to one of ``endpoints`` alone."""
-        servers = {(endpoint.app, endpoint.name) for endpoint in endpoints}
-        self.change_domains(remove=[key for key, domain in self.domains().items() if (domain.app, domain.server) in servers])
+    def remove_previews(self, app, deployments):
+        """Forget the Domains that lead to single endpoints of ``deployments`` (ids)."""
+        own = {key: domain.server.partition("-")[0] for key, domain in self.domains().items() if domain.app == app and domain.server}
+        self.change_domains(remove=[key for key, deployment in own.items() if deployment in deployments])
 
     def certificates(self):
         """The certificates that the running router has: ``{name: fingerprint}``."""

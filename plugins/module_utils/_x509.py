@@ -25,7 +25,10 @@ _LONGEST = 256 * 1024
 
 
 class Facts(NamedTuple):
-    """What one certificate says. Times are text in UTC; ``key`` is ("RSA", bits), ("EC", curve) or (another kind, None); ``usages`` is None when all are allowed."""
+    """What one certificate says.
+
+    Times are text in UTC; ``key`` is ("RSA", bits), ("EC", curve) or (another kind, None); ``usages`` is None when all are allowed.
+    """
 
     subject: str
     issuer: str

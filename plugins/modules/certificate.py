@@ -10,7 +10,8 @@ module: certificate
 short_description: Serve host names with a certificate, from an ACME server or your own
 version_added: 0.1.0
 description:
-  - Gets a certificate through certbot, or takes yours, and puts it in the running router without a reload, and on disk in the form that the router loads when it starts.
+  - Gets a certificate through certbot, or takes yours, and puts it in the running router without a reload, and on disk in the form that the router
+    loads when it starts.
   - A certificate from an ACME server is renewed by a timer on the host once less than a third of its life is left.
   - Before a certificate authority is asked, each name has to resolve, and to lead to the router of this host.
   - Whatever fails leaves untouched what served.
@@ -65,7 +66,8 @@ options:
     choices: [http-01, dns-01]
     default: http-01
   dns_auth_hook:
-    description: A command on the host that writes the TXT record C(_acme-challenge) of E(CERTBOT_DOMAIN) with E(CERTBOT_VALIDATION), and waits until it is known.
+    description:
+      - A command on the host that writes the TXT record C(_acme-challenge) of E(CERTBOT_DOMAIN) with E(CERTBOT_VALIDATION), and waits until it is known.
     type: str
   dns_cleanup_hook:
     description: A command on the host that removes the record.
@@ -212,7 +214,8 @@ def absent(params, check_mode):
     names = _certificates.normalised(params["name"])
     if check_mode:
         return any(known["name"] in names for known in _certificates.listing())
-    return any([_certificates.remove(router(params["router"]), name) for name in names])
+    removed = [_certificates.remove(router(params["router"]), name) for name in names]
+    return any(removed)
 
 
 def synced(params, check_mode):

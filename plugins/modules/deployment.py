@@ -33,7 +33,8 @@ options:
   deployment:
     description:
       - Id of the deployment.
-      - Required but for O(state=begun), which makes it. With O(state=cancelled) the default is the deployment that holds the lock.
+      - Required but for O(state=begun), which makes it unless it is given, as for the other hosts of a deployment to several.
+      - With O(state=cancelled) the default is the deployment that holds the lock.
     type: str
   kind:
     description: Whether a source is deployed, an earlier release is brought back, or the live release gets new replicas.
@@ -91,11 +92,6 @@ options:
   steal:
     description: Id of a deployment whose run is known to be dead, so that its lock may be taken.
     type: str
-  proposed:
-    description:
-      - The id that a new deployment is to have on every host of the run, which the action plugin proposes.
-      - The host takes a later one when it knows one that is as late, and its own time when the two clocks are minutes apart.
-    type: str
   force:
     description: Make a new release although exactly this runs already.
     type: bool
@@ -108,7 +104,7 @@ options:
     type: int
     default: 5
   failure:
-    description: Why the deployment failed, as C(reason), C(hint), C(phase), C(log_tail) and C(exit).
+    description: Why the deployment failed, as C(reason), C(hint), C(phase), C(log_tail), C(exit), and C(because_of), the host to blame if it was another one.
     type: dict
     default: {}
 attributes:
@@ -148,6 +144,11 @@ deployment:
   returned: success
   type: dict
   sample: {id: "20261121080000", status: INITIALIZING}
+id:
+  description: Id of the deployment that began, or would have begun if there were anything to do.
+  returned: when I(state=begun), but not in check mode
+  type: str
+  sample: "20261121080000"
 artifact:
   description: Digest of the artifact that the deployment runs.
   returned: when there is something to deploy
@@ -218,7 +219,6 @@ ARGUMENTS = {
     "lease": {"type": "float", "default": 60.0},
     "wait": {"type": "float", "default": 0.0},
     "steal": {"type": "str"},
-    "proposed": {"type": "str"},
     "force": {"type": "bool", "default": False},
     "to": {"type": "str"},
     "keep_releases": {"type": "int", "default": 5},
@@ -230,7 +230,7 @@ _STATUS = {"failed": "FAILED", "cancelled": "CANCELLED"}
 
 def _nothing(live):
     """The event of a deployment that found everything in place."""
-    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "preview_url": live.get("preview_url"), "release": live["release"]}
+    facts = {"status": "RUNNING", "url": (live["urls"] or [None])[0], "urls": live["urls"], "preview_url": live.get("preview_url"), "release": live["release"]}
     requests = {"sent": 0, "failed": 0, "held": 0, "cut": 0}
     return [dict(facts, event="deployed", deployment=live["id"], seconds=0.0, requests=requests, changed=False)]
 

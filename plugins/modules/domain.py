@@ -199,7 +199,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils import _certificates, _domains
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise, normalise_domain
+from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise_domain
 from ansible_collections.hitless.paas.plugins.module_utils._lock import step
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
@@ -256,8 +256,7 @@ def next_wishes(params, current, known, services):
     if params["state"] == "absent":
         return _domains.removed(current, params["name"], params["path"])
     if params["state"] == "synced":
-        addresses = [normalise(address) for address in params["addresses"]]
-        defaults = _domains.default_wishes(params["app"], addresses, known) if services else []
+        defaults = _domains.default_wishes(params["app"], _domains.usable(params["addresses"]), known) if services else []
         asked = [_domains.checked(given, "config") for given in params["config"]]
         wishes = _domains.synced(current, asked, defaults)
     else:
@@ -279,7 +278,8 @@ class Change:
     def __init__(self, params):
         if bool(params["certificate_pem"]) != bool(params["key_pem"]):
             raise HitlessError("config_invalid", "a certificate of your own needs its key, and a key its certificate; nothing was changed", "give both")
-        self.params = dict(params, certificate={"own": True}) if params["certificate_pem"] else params
+        shared = params["name"][0] if len(params["name"]) > 1 else None
+        self.params = dict(params, certificate={"own": True, "name": shared}) if params["certificate_pem"] else params
         self.router = router(params["router"])
         self.paths = AppPaths(check_name("app", params["app"]))
         self.book = DomainBook(self.paths, self.router, _certificates.live_names)
@@ -292,17 +292,15 @@ class Change:
         wanted = self.book.wanted(wishes, services)
         changes = self.book.changes(wanted)
         old = {key: domain for key, domain in known.items() if domain.app == self.params["app"] and not domain.server}
-        changed = wishes != before or bool(changes.put or changes.remove or self.book.lacking(wishes))
+        changed = wishes != before or bool(changes.put or changes.remove)
         return {"before": before, "wishes": wishes, "services": services, "old": old, "wanted": wanted, "changed": changed}
 
     def run(self):
         """Change the names, and what certificates they need; returns what was foreseen, as it came about."""
         os.makedirs(self.paths.state, exist_ok=True)
-        certified = self._certify(self._asked(self.foresee()["wishes"])) if self.params["state"] == "present" else False
+        certified = self._prepare()
         seen = self._put()
-        if self.params["state"] == "synced":
-            certified = _certificates.sync(self.router)
-        if self.params["state"] == "synced" and self._certify(seen["wishes"]):
+        if self.params["state"] == "synced" and self._certify(seen["wishes"], seen["wishes"]):
             seen = dict(self._put(), before=seen["before"], old=seen["old"])
             certified = True
         certified = self._forget(_domains.orphaned(seen["before"], seen["wishes"])) or certified
@@ -310,22 +308,43 @@ class Change:
             self._warn("%s is not deployed on this host yet: until then its names are answered with 404." % self.params["app"], "hitless deploy")
         return dict(seen, changed=seen["changed"] or certified)
 
+    def _prepare(self):
+        """What comes before names are led anywhere: their certificates, or those that were lost. True when something changed."""
+        if self.params["state"] == "synced":
+            return _certificates.sync(self.router)
+        return self.params["state"] == "present" and self._certify_all_or_none(self.foresee()["wishes"])
+
+    def _certify_all_or_none(self, wishes):
+        """Get the certificates of the names that are asked for; when one cannot be had, those that came before it go again."""
+        kept = {certificate["name"] for certificate in _certificates.listing()}
+        try:
+            return self._certify(self.asked(wishes), wishes)
+        except HitlessError:
+            self._forget(sorted({certificate["name"] for certificate in _certificates.listing()} - kept))
+            raise
+
     def _put(self):
         """Keep and route what is wished, while no step of a deployment is at work."""
         with step(self.paths, self.params["wait"]):
             seen = self.foresee()
             return dict(seen, changed=self.book.put(seen["wishes"], seen["services"]) or seen["changed"])
 
-    def _asked(self, wishes):
+    def asked(self, wishes):
+        """Those of ``wishes`` that this run is about."""
+        if self.params["state"] != "present":
+            return wishes if self.params["state"] == "synced" else {}
         names = {normalise_domain(name) for name in self.params["name"]}
         return {key: wish for key, wish in wishes.items() if wish["name"] in names}
 
-    def _certify(self, wishes):
-        """Get the certificates that ``wishes`` lack. True when there is a new one."""
+    def _certify(self, asked, wishes):
+        """Get the certificates that ``asked`` of all ``wishes`` lack. True when there is a new one."""
         if self.params["certificate_pem"]:
-            names = sorted(wish["name"] for wish in wishes.values())
+            names = _domains.certificate_names(_domains.certificate_name(next(iter(asked.values()))), wishes)
             return _certificates.install_own(self.router, self.params["app"], names, self.params["certificate_pem"], self.params["key_pem"])["changed"]
-        return any([self._ask_authority(name, wishes, group[0]["certificate"]) for name, group in self.book.lacking(wishes).items()])
+        changed = False
+        for name, group in self.book.lacking(asked).items():
+            changed = self._ask_authority(name, wishes, group[0]["certificate"]) or changed
+        return changed
 
     def _forget(self, names):
         """Remove certificates, and lead nobody to a name by HTTPS that none is left for. True when there was one."""
@@ -353,7 +372,11 @@ class Change:
 def change(params, check_mode):
     """Do what was asked for; returns the module's results."""
     work = Change(params)
-    seen = work.foresee() if check_mode else work.run()
+    if check_mode:
+        seen = work.foresee()
+        seen["changed"] = seen["changed"] or bool(work.book.lacking(work.asked(seen["wishes"])))
+    else:
+        seen = work.run()
     diff = {"before": _lines(seen["old"]), "after": _lines(seen["wanted"])}
     return {"changed": seen["changed"], "domains": _domains.table(seen["wishes"], seen["wanted"]), "events": work.events, "diff": diff}
 

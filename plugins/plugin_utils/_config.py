@@ -517,12 +517,14 @@ def _settings(
 
 
 def _domain(given: str | Mapping[str, Any], certificates: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
-    """One domain with all that it can have. No certificate authority sees the server in a local container: there TLS has to be asked for."""
+    """One domain with all that it can have. No public authority sees the server in a local container: there TLS has to be asked for."""
     asked: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
     special = {key: value for key, value in (asked.get("certificate") or {}).items() if value is not None}
     wish: dict[str, Any] = _wishes.checked({**asked, "certificate": {**certificates, **special}}, "config")
     del wish["from"]
-    return {**wish, "tls": False, "hsts": None} if asked.get("tls") is None and _provider_name(target) == "docker" else wish
+    helped = wish["certificate"].get("server") or wish["certificate"].get("own")
+    unseen = asked.get("tls") is None and _provider_name(target) == "docker" and not helped
+    return {**wish, "tls": False, "hsts": None} if unseen else wish
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,6 +84,7 @@ class Deployed(TypedDict):
     event: Literal["deployed"]
     status: str | None
     url: str | None
+    urls: list[str]
     preview_url: str | None
     release: str | None
     seconds: float
@@ -121,6 +122,7 @@ _EMPTY: dict[str, dict[str, Any]] = {
     "deployed": {
         "status": None,
         "url": None,
+        "urls": [],
         "preview_url": None,
         "release": None,
         "seconds": 0.0,

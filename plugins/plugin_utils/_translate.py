@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import (
-    ELSEWHERE,
     EXIT_CONFIG,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -180,7 +179,7 @@ class Translator:
     def _conclude(self, rc: int) -> tuple[dict[str, Any], Mapping[str, Any]]:
         said: dict[str, list[dict[str, Any]]] = {kind: [body for _raw, body in self._last if body["event"] == kind] for kind in LAST}
         if said["failed"] or (rc != 0 and self._failures):
-            failure, host = self._merged_failure(said["failed"])
+            failure, host = self._merged_failure()
             return failure, {"host": host}
         if rc in _RC_INTERRUPTED:
             reason = "the run was interrupted; what served before still serves, and the next deploy cleans up"
@@ -201,15 +200,18 @@ class Translator:
         hosts = {raw.get("host") for raw, _body in self._last}
         return hosts.pop() if len(hosts) == 1 else None
 
-    def _merged_failure(self, said: list[dict[str, Any]]) -> tuple[dict[str, Any], str | None]:
+    def _merged_failure(self) -> tuple[dict[str, Any], str | None]:
         """One failure of several: the first says why, the gravest says the exit code.
 
-        A second typed failure of one host is a failed cleanup, so nothing is known to be rolled back.
+        A second typed failure of one host is a failed cleanup, so nothing is known to be rolled back. A host that only followed another one says why last.
         """
-        hosts = [failure["host"] for failure in self._failures] or [raw.get("host") for raw, body in self._last if body["event"] == "failed"]
+        ended = [(raw, body) for raw, body in self._last if body["event"] == "failed"]
+        said = [body for _raw, body in ended]
+        followed = [body for raw, body in ended if raw.get("because_of")]
+        hosts = [failure["host"] for failure in self._failures] or [raw.get("host") for raw, _body in ended]
         unclean = any(hosts.count(host) > 1 for host in hosts) and not said
-        said = sorted(said, key=lambda failure: failure["reason"] == ELSEWHERE)
-        every = said + [{key: value for key, value in failure.items() if key != "host"} for failure in self._failures]
+        told = [{key: value for key, value in failure.items() if key != "host"} for failure in self._failures]
+        every = [body for body in said if body not in followed] + told + followed
         merged = dict(every[0])
         for key in ("phase", "hint", "log_tail"):
             merged[key] = next((failure[key] for failure in every if failure[key]), merged[key])
@@ -285,6 +287,7 @@ def _merged_deployed(every: list[dict[str, Any]], changed: bool) -> dict[str, An
         merged["seconds"] = max(merged["seconds"], other["seconds"])
         merged["requests"] = {name: count + other["requests"][name] for name, count in merged["requests"].items()}
         merged["changed"] = merged["changed"] or other["changed"]
+        merged["urls"] = list(dict.fromkeys([*merged["urls"], *other["urls"]]))
         for key in ("url", "preview_url", "release", "status"):
             merged[key] = merged[key] or other[key]
     return merged

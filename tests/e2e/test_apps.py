@@ -163,9 +163,38 @@ EXAMPLES = (
 )
 
 
-def put(app: App, name: str) -> None:
+@dataclass(frozen=True)
+class Manager:
+    """An example installed by another package manager than its own: files put in place of those that name its packages."""
+
+    name: str
+    example: str
+    files: dict[str, str]
+
+
+_FLASK = 'requires-python = ">=3.11"\ndependencies = ["flask==3.1.0", "gunicorn==23.0.0"]\n'
+_PROJECT = '[project]\nname = "hello"\nversion = "1.0.0"\n' + _FLASK
+
+
+def _node(manager: str) -> dict[str, str]:
+    package = {"name": "hello", "private": True, "packageManager": manager, "scripts": {"start": "node server.js"}, "dependencies": {"express": "4.21.2"}}
+    return {"package.json": json.dumps(package)}
+
+
+MANAGERS = (
+    Manager("uv", "flask", {"pyproject.toml": _PROJECT + "\n[tool.uv]\npackage = false\n"}),
+    Manager("pdm", "flask", {"pyproject.toml": _PROJECT + "\n[tool.pdm]\ndistribution = false\n"}),
+    Manager("pipenv", "flask", {"Pipfile": '[packages]\nflask = "==3.1.0"\ngunicorn = "==23.0.0"\n'}),
+    Manager("yarn", "node", _node("yarn@1.22.22")),
+    Manager("pnpm", "node", _node("pnpm@9.15.9")),
+    Manager("bun", "node", _node("bun@1.2.23")),
+)
+_NAMING_PACKAGES = ("requirements.txt", "package.json", "package-lock.json")
+
+
+def put(app: App, name: str, without: tuple[str, ...] = ()) -> None:
     """Copy an example into the app's folder, with its hitless.yml led to the test's host."""
-    shutil.copytree(ROOT / "examples" / f"hello-{name}", app.folder, dirs_exist_ok=True)
+    shutil.copytree(ROOT / "examples" / f"hello-{name}", app.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules", *without))
     given = app.folder / "hitless.yml"
     own = yaml.safe_load(given.read_text()) if given.exists() else {}
     app.settings.pop("services")
@@ -196,18 +225,37 @@ def look(app: App, example: Example, deployments: int) -> None:
         example.check(app, deployments)
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=[example.name for example in EXAMPLES])
-def test_an_example_is_planned_built_and_served_and_a_change_of_code_installs_nothing(app: App, example: Example) -> None:
-    put(app, example.name)
+def plan_of(app: App) -> dict[str, Any]:
+    """What the command says that a deploy would do."""
     _code, events = app.hitless("plan")
-    plan = next(event["data"]["plan"] for event in events if event["event"] == "info")
-    assert {name: plan.get(name) for name in example.plan} == example.plan
+    return dict(next(event["data"]["plan"] for event in events if event["event"] == "info"))
+
+
+def deploy_twice(app: App, example: Example) -> None:
+    """Deploy the example and then a change of its code alone: both serve, and the second installs nothing."""
     deploy(app)
     look(app, example, 1)
     (app.folder / example.version).write_text("2\n")
     again = deploy(app)
     look(app, example, 2)
     assert installs(again) == [("skipped", 0)]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[example.name for example in EXAMPLES])
+def test_an_example_is_planned_built_and_served_and_a_change_of_code_installs_nothing(app: App, example: Example) -> None:
+    put(app, example.name)
+    plan = plan_of(app)
+    assert {name: plan.get(name) for name in example.plan} == example.plan
+    deploy_twice(app, example)
+
+
+@pytest.mark.parametrize("manager", MANAGERS, ids=[manager.name for manager in MANAGERS])
+def test_a_package_manager_installs_an_example_once(app: App, manager: Manager) -> None:
+    put(app, manager.example, without=_NAMING_PACKAGES)
+    for name, text in manager.files.items():
+        (app.folder / name).write_text(text)
+    assert plan_of(app)["package_manager"] == manager.name
+    deploy_twice(app, next(example for example in EXAMPLES if example.name == manager.example))
 
 
 def test_no_example_names_a_registry() -> None:

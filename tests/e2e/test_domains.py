@@ -11,8 +11,8 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
-from conftest import App
 from authority import Authority
+from conftest import App, until
 from loadgen import Load
 
 
@@ -159,10 +159,10 @@ def ask_secured(app: App, name: str, authority: Authority) -> str:
 def test_a_certificate_of_ones_own_is_served_and_goes_with_its_name(app: App) -> None:
     app.deploy("1")
     name, authority = f"own.{app.name}.test", Authority()
-    certificate, key = authority.chain(name)
+    certificate, key = authority.chain(name, f"www.{name}")
     (app.folder / "own.pem").write_text(certificate)
     (app.folder / "own.key").write_text(key)
-    words = (name, "--certificate", "own.pem", "--key", "own.key", "--hsts", "300")
+    words = (name, f"www.{name}", "--certificate", "own.pem", "--key", "own.key", "--hsts", "300")
     code, events = app.hitless("domain", "add", *words)
     assert code == 0, events[-1]
     said = ask_secured(app, name, authority)
@@ -180,6 +180,8 @@ def test_a_certificate_of_ones_own_is_served_and_goes_with_its_name(app: App) ->
     assert ask(app, f"else.{app.name}.test")[0] == 404
     assert app.hitless("domain", "remove", name)[0] == 0
     assert ask(app, name)[0] == 404
+    assert ask_secured(app, f"www.{name}", authority).endswith("\r\n\r\n2")
+    assert app.hitless("domain", "remove", f"www.{name}")[0] == 0
     assert "PRIVATE KEY" not in app.host.sh(f"cat /etc/haproxy/hitless/certs/{name}* 2>/dev/null || true")
     assert key.splitlines()[1] not in repr(events)
 
@@ -204,3 +206,26 @@ def test_a_deploy_serves_plain_and_warns_where_a_certificate_cannot_be_had(app: 
     code, events = app.hitless("domain", "sync")
     assert (code, events[-1]["event"]) == (1, "failed")
     assert ask(app, name)[:2] == (200, "1")
+
+
+def test_a_change_while_a_step_works_is_refused_when_it_has_waited(app: App) -> None:
+    app.deploy("1")
+    lock = f"/var/lib/hitless/{app.name}/step.lock"
+    holder = app.host.sh(f"setsid flock {lock} sleep 300 >/dev/null 2>&1 </dev/null & echo $!").strip()
+    until(lambda: app.host.sh(f"flock -n {lock} true && echo free || echo held").strip() == "held")
+    try:
+        code, events = app.hitless("domain", "add", f"x.{app.name}.test", "--no-tls", "--wait", "1")
+    finally:
+        app.host.sh(f"kill -- -{holder}")
+    assert (code, events[-1]["event"]) == (3, "failed")
+    assert ask(app, f"x.{app.name}.test")[0] == 404
+    assert app.hitless("domain", "add", f"x.{app.name}.test", "--no-tls")[0] == 0
+
+
+def test_an_app_without_domains_answers_to_a_name_of_its_own_until_it_has_one(app: App) -> None:
+    app.deploy("1", domains=[])
+    assert ask(app, f"{app.name}.localhost")[:2] == (200, "1")
+    assert {row["from"] for row in listed(app).values()} == {"default"}
+    app.deploy("1", domains=[f"{app.name}.test"])
+    assert ask(app, f"{app.name}.test")[:2] == (200, "1")
+    assert ask(app, f"{app.name}.localhost")[0] == 404

@@ -118,6 +118,16 @@ def test_a_chain_that_is_too_long_for_the_socket_is_loaded_all_the_same(haproxy,
     assert haproxy.router.set_certificate(["shop.example.com"], key + chain + authority.intermediate * 40) is False
 
 
+def test_a_file_that_is_lost_keeps_nothing_from_starting(haproxy, authority):
+    put(haproxy, authority, "shop.example.com")
+    os.unlink(haproxy.router._certificates.path("shop.example.com"))
+    blog = put(haproxy, authority, "blog.example.com")
+    haproxy.stop()
+    haproxy.start()
+    assert served(haproxy, "blog.example.com") == blog
+    assert set(haproxy.router.certificates()) == {"blog.example.com"}
+
+
 def test_the_key_is_roots_alone(haproxy, authority):
     put(haproxy, authority, "shop.example.com")
     status = os.stat(haproxy.router._certificates.path("shop.example.com"))

@@ -38,6 +38,10 @@ def wishes(*given):
         ({"name": "a.com", "tls": False}, {"tls": False}),
         ({"name": "a.test", "tls": True, "hsts": 300}, {"tls": True, "hsts": 300}),
         ({"name": "*.a.com", "certificate": {"challenge": "dns-01"}}, {"tls": True}),
+        ({"name": "a.test", "certificate": {"server": "https://ca.test/dir"}}, {"tls": True}),
+        ({"name": "*.a.test", "certificate": {"server": "https://ca.test/dir"}}, {"tls": False}),
+        ({"name": "127.0.0.1", "certificate": {"server": "https://ca.test/dir"}}, {"tls": False}),
+        ({"name": "a.test", "certificate": {"own": True}}, {"tls": True}),
     ],
 )
 def test_a_wish_has_one_form(given, parts):
@@ -207,6 +211,7 @@ def test_what_a_certificate_cannot_have_is_refused(given):
 
 
 def test_options_that_say_nothing_are_not_kept():
+    assert wish("b.com", certificate={"own": True, "email": "a@b.c", "server": "https://ca.test/dir"})["certificate"] == {"own": True}
     given = {"email": "a@b.c", "server": None, "staging": False, "challenge": "http-01", "dns_auth_hook": "", "name": "A.com."}
     assert wish("b.com", certificate=given)["certificate"] == {"email": "a@b.c", "name": "a.com"}
 
@@ -280,6 +285,11 @@ def test_the_paths_of_one_name_belong_to_one_app():
 def test_the_hosts_own_names_go_to_the_first_app_without_domains(taken, names):
     known = {name: Domain(name, app, service="web") for name, app in taken.items()}
     assert _domains.default_wishes("shop", ["10.0.0.9"], known) == names
+
+
+def test_an_address_that_is_a_usual_name_or_no_name_at_all_is_no_trouble():
+    addresses = _domains.usable(["127.0.0.1", "LocalHost", "my_server", "2001:db8::1"])
+    assert _domains.default_wishes("shop", addresses, {}) == ["shop.localhost", "localhost", "127.0.0.1", "[2001:db8::1]"]
 
 
 def test_what_was_wished_is_known_from_the_router_where_it_is_lost():

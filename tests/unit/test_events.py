@@ -200,6 +200,26 @@ def _timeless(events):
     return [{key: value for key, value in event.items() if key != "time"} for event in events]
 
 
+def _failed_line(host, reason, **fields):
+    return _line(event="failed", host=host, phase="health", reason=reason, rolled_back=True, exit=1, **fields)
+
+
+def test_the_host_that_failed_says_why_and_not_those_that_followed_it():
+    translator = Translator()
+    translator.feed_failed("b", "Start", {"error": {"code": "unhealthy", "message": "b is sick", "hint": None, "details": {}, "exit": 1}})
+    translator.feed_line(_failed_line("a", "The deployment failed on b", because_of="b"))
+    translator.feed_line(_failed_line("b", "b is sick"))
+    last = translator.finish(2)[-1]
+    assert (last["host"], last["reason"], last["exit"], last["rolled_back"]) == ("b", "b is sick", 1, True)
+
+
+def test_the_addresses_of_all_hosts_are_told_once_each():
+    translator = Translator()
+    for host, urls in (("a", ["http://x", "http://a"]), ("b", ["http://x", "http://b"])):
+        translator.feed_line(_line(**{**DEPLOYED, "host": host, "urls": urls}))
+    assert _valid(translator.finish(0))[-1]["urls"] == ["http://x", "http://a", "http://b"]
+
+
 @pytest.mark.parametrize(("end", "last", "rc"), [(GOOD, "deployed", 0), (BAD, "failed", 2)])
 def test_callback_and_runner_give_the_same_events(run_folder, end, last, rc):
     (run_folder / "play.yml").write_text(PLAY % end, encoding="utf-8")

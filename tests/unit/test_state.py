@@ -18,7 +18,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._files import write_j
 from ansible_collections.hitless.paas.plugins.module_utils._finish import prune
 from ansible_collections.hitless.paas.plugins.module_utils._history import keep_set, prune_plan, rollback_target
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, flock_holders, interrupt_step, is_valid, step
-from ansible_collections.hitless.paas.plugins.module_utils._names import check_name, new_deployment_id
+from ansible_collections.hitless.paas.plugins.module_utils._names import agreed_id, check_name, new_deployment_id
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record
 from ansible_collections.hitless.paas.plugins.module_utils._repair import Standing, repair_action, strays, take_over
@@ -166,20 +166,25 @@ def test_bad_names(name):
 
 
 @pytest.mark.parametrize(
-    ("taken", "proposed", "given"),
+    ("taken", "given"),
     [
-        (set(), None, "20261231235958"),
-        ({"20261231235958", "20261231235959"}, None, "20270101000000"),
-        ({"20261231235955"}, None, "20261231235958"),
-        ({"20270101000200", ".removed-20280101000000"}, None, "20270101000201"),
-        (set(), "20261231235957", "20261231235957"),
-        ({"20261231235957"}, "20261231235957", "20261231235958"),
-        (set(), "20260101000000", "20261231235958"),
-        (set(), "20280101000000", "20261231235958"),
+        (set(), "20261231235958"),
+        ({"20261231235958", "20261231235959"}, "20270101000000"),
+        ({"20261231235955"}, "20261231235958"),
+        ({"20270101000200", ".removed-20280101000000"}, "20270101000201"),
     ],
 )
-def test_an_id_is_the_second_that_was_proposed_or_the_hosts_own_and_later_than_any_before(taken, proposed, given):
-    assert new_deployment_id(taken, datetime(2026, 12, 31, 23, 59, 58), proposed) == given
+def test_an_id_is_the_hosts_second_and_later_than_any_before(taken, given):
+    assert new_deployment_id(taken, datetime(2026, 12, 31, 23, 59, 58)) == given
+
+
+def test_a_host_takes_the_id_of_the_first_host_only_as_its_newest():
+    assert agreed_id(set(), "20261231235958") == "20261231235958"
+    assert agreed_id({"20261231235957"}, "20261231235958") == "20261231235958"
+    for newest in ("20261231235958", "20261231235959"):
+        with pytest.raises(HitlessError, match=newest) as caught:
+            agreed_id({"20261231235957", newest}, "20261231235958")
+        assert "nothing was changed" in caught.value.message
 
 
 def take(paths, deployment, **options):

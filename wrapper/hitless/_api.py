@@ -172,6 +172,7 @@ def domain_add(
     certificate: Mapping[str, Any] | None = None,
     certificate_file: Folder | None = None,
     key_file: Folder | None = None,
+    wait: float | None = None,
 ) -> Iterator[Event]:
     """Lead host names to the app while it serves.
 
@@ -186,9 +187,10 @@ def domain_add(
             ``dns_auth_hook``, ``dns_cleanup_hook``, ``eab_kid``, ``ca_bundle``, ``skip_checks``, ``name`` (names that say the same are on one
             certificate). The key of the account is in the environment, ``HITLESS_EAB_KEY``.
         certificate_file, key_file: your own certificate with its chain, and its key.
+        wait: seconds to wait for a step of a deployment of the app.
     """
     options: dict[str, Any] = {"path": path, "service": service, "redirect_to": redirect_to, "tls": tls, "hsts": hsts, "certificate": certificate}
-    return _run("domain_add", folder, target, file, **domain_options(names, certificate_file=certificate_file, key_file=key_file, **options))
+    return _run("domain_add", folder, target, file, wait=wait, **domain_options(names, certificate_file=certificate_file, key_file=key_file, **options))
 
 
 def domain_options(names: str | Iterable[str], **options: Any) -> dict[str, Any]:
@@ -201,10 +203,16 @@ def domain_options(names: str | Iterable[str], **options: Any) -> dict[str, Any]
 
 
 def domain_remove(
-    names: str | Iterable[str], folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, path: str | None = None
+    names: str | Iterable[str],
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    path: str | None = None,
+    wait: float | None = None,
 ) -> Iterator[Event]:
     """Take host names from the app, or only ``path`` of them; they are free for other apps then."""
-    return _run("domain_remove", folder, target, file, **domain_options(names, path=path))
+    return _run("domain_remove", folder, target, file, wait=wait, **domain_options(names, path=path))
 
 
 def domain_list(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
@@ -212,9 +220,9 @@ def domain_list(folder: Folder = ".", target: str | None = None, *, file: Folder
     return _run("domain_list", folder, target, file)
 
 
-def domain_sync(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+def domain_sync(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, wait: float | None = None) -> Iterator[Event]:
     """Make the host names be those of hitless.yml and those that were added, and put back what the router has lost."""
-    return _run("domain_sync", folder, target, file)
+    return _run("domain_sync", folder, target, file, wait=wait)
 
 
 def destroy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:

@@ -157,21 +157,23 @@ _CERTIFICATE = ("email", "server", "staging", "eab_kid", "challenge", "dns_auth_
 @click.option("--certificate-name", "name", metavar="NAME", help="Put the names on the certificate of this name.  [default: one each]")
 @click.option("--certificate", "certificate_file", type=_readable, metavar="FILE", help="Your own certificate, with its chain.")
 @click.option("--key", "key_file", type=_readable, metavar="FILE", help="The key of your own certificate.")
+@_wait
 @_common
-def _domain_add(names: tuple[str, ...], no_tls: bool, **values: Any) -> int:
+def _domain_add(names: tuple[str, ...], no_tls: bool, wait: float | None, **values: Any) -> int:
     common = _take_common(values)
     certificate = {key: values.pop(key) for key in _CERTIFICATE}
     options = _api.domain_options(names, tls=False if no_tls else None, certificate=certificate, **values)
-    return _follow("domain_add", _open(common), common, options)
+    return _follow("domain_add", _open(common), common, {"wait": wait, **options})
 
 
 @_domain.command("remove", help="Take host names from the app.")
 @_names
 @_path
+@_wait
 @_common
-def _domain_remove(names: tuple[str, ...], **values: Any) -> int:
+def _domain_remove(names: tuple[str, ...], wait: float | None, **values: Any) -> int:
     common = _take_common(values)
-    return _follow("domain_remove", _open(common), common, _api.domain_options(names, **values))
+    return _follow("domain_remove", _open(common), common, {"wait": wait, **_api.domain_options(names, **values)})
 
 
 @_domain.command("list", help="The host names, where they lead and who asked for them.")
@@ -180,10 +182,11 @@ def _domain_list(**common: Any) -> int:
     return _follow("domain_list", _open(common), common, {})
 
 
-@_domain.command("sync", help="Have the host names of hitless.yml, and put back what the router has lost.")
+@_domain.command("sync", help="Have the host names of hitless.yml again.")
+@_wait
 @_common
-def _domain_sync(**common: Any) -> int:
-    return _follow("domain_sync", _open(common), common, {})
+def _domain_sync(wait: float | None, **common: Any) -> int:
+    return _follow("domain_sync", _open(common), common, {"wait": wait})
 
 
 @cli.command("cancel", help="End the deployment that is under way, and clean up after it.")

@@ -114,6 +114,7 @@ class Deployed(Event):
     Attributes:
         changed: False when everything already was as asked.
         requests: sent, failed, held and cut during the switch, as the router counted them.
+        urls: every address at which the app answers, over all hosts.
     """
 
     status: str = ""
@@ -123,6 +124,7 @@ class Deployed(Event):
     seconds: float = 0.0
     requests: Mapping[str, int] = field(default_factory=dict)
     changed: bool = True
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +180,7 @@ def make(event: str, target: str | None = None, app: str | None = None, **body: 
 def finished(target: str | None, app: str | None, status: str) -> Event:
     """The last event of what succeeded without a run."""
     requests = {"sent": 0, "failed": 0, "held": 0, "cut": 0}
-    return make("deployed", target, app, status=status, url=None, preview_url=None, release=None, seconds=0.0, requests=requests, changed=True)
+    return make("deployed", target, app, status=status, url=None, urls=[], preview_url=None, release=None, seconds=0.0, requests=requests, changed=True)
 
 
 def failure(error: HitlessError, target: str | None = None, app: str | None = None) -> Event:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The hitless maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Certificates of a real authority on a real host, seen by TLS clients from outside. The tests are in order: the last ones take away what the first ones look at."""
+"""Certificates of a real authority on a real host, seen by TLS clients from outside. In order: the last tests take away what the first ones look at."""
 
 from __future__ import annotations
 
@@ -17,13 +17,10 @@ from pathlib import Path
 
 import pytest
 import testinfra
-
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT / "tests"))
-
 from authority import Authority, serial_of
 from loadgen import Load
 
+ROOT = Path(__file__).parents[3]
 TARGET = json.loads((Path(os.environ["XDG_STATE_HOME"]) / "hitless" / "certs-molecule" / "dev" / "target.json").read_text(encoding="utf-8"))
 CERTS, ACME = "/etc/haproxy/hitless/certs", "/var/lib/hitless/.acme"
 LONG, SHORT = "https://localhost:14000/dir", "https://localhost:14001/dir"
@@ -57,7 +54,8 @@ def known(server, name):
 
 
 def roots(server, port):
-    return server.check_output("python3 -c 'import ssl, urllib.request as u; c = ssl._create_unverified_context(); print(u.urlopen(\"https://localhost:%d/roots/0\", context=c).read().decode())'" % port)
+    script = "import ssl, urllib.request as u; print(u.urlopen('https://localhost:%d/roots/0', context=ssl._create_unverified_context()).read().decode())"
+    return server.check_output('python3 -c "%s"' % script % port)
 
 
 @pytest.mark.parametrize("name", ["shop.molecule.test", "www.molecule.test", "one.wild.molecule.test"])
@@ -72,7 +70,10 @@ def test_account_binding_worked(server):
 def test_openssl_is_content_too(server):
     roots_file = "/opt/authority/roots.pem"
     server.check_output("cat > %s <<'END'\n%s\nEND" % (roots_file, roots(server, 15000)))
-    words = "openssl s_client -connect 127.0.0.1:443 -servername shop.molecule.test -verify_hostname shop.molecule.test -verify_return_error -CAfile %s" % roots_file
+    words = (
+        "openssl s_client -connect 127.0.0.1:443 -servername shop.molecule.test -verify_hostname shop.molecule.test -verify_return_error -CAfile %s"
+        % roots_file
+    )
     said = server.check_output(words + " </dev/null")
     assert "Verify return code: 0 (ok)" in said
     assert "TLSv1.3" in said
@@ -201,7 +202,11 @@ def test_a_renewal_that_fails_is_kept_and_said(server):
     said = subprocess.run(words, cwd=ROOT / "molecule/domains/app", capture_output=True, text=True, check=False, timeout=120).stdout
     warnings = [event for event in map(json.loads, said.splitlines()) if event["event"] == "warning"]
     assert any("short.molecule.test" in event["message"] and "renewal failed" in event["message"] for event in warnings), said
+    # This authority has forgotten its accounts now, and is asked for a new one.
     server.check_output("systemctl reset-failed hitless-renew.service; systemctl start pebble@short")
+    assert certificate(name=["short.molecule.test"], server=SHORT)["changed"]
+    assert served("short.molecule.test") == known(server, "short.molecule.test")["serial"] != before
+    assert known(server, "short.molecule.test")["renewal"]["last_error"] is None
     assert certificate(name=["short.molecule.test"], state="absent")["changed"]
 
 
@@ -219,7 +224,9 @@ def test_your_own_certificate_takes_the_place_of_a_renewed_one(server):
 
 def test_what_is_lost_comes_back(server):
     shop, wild, default = served("shop.molecule.test"), served("one.wild.molecule.test"), served("nobody.example")
-    server.check_output("cd %s && rm shop.molecule.test.* _.wild.molecule.test.json && echo %s/default.pem > list && systemctl restart haproxy" % (CERTS, CERTS))
+    server.check_output(
+        "cd %s && rm shop.molecule.test.* _.wild.molecule.test.json && echo %s/default.pem > list && systemctl restart haproxy" % (CERTS, CERTS)
+    )
     assert {served(name + ".molecule.test") for name in ("shop", "blog", "one.wild")} == {default}
     assert certificate(state="synced")["changed"]
     assert (served("shop.molecule.test"), served("one.wild.molecule.test")) == (shop, wild)
