@@ -22,8 +22,8 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
-# What tells this run from others; the same in every worker, because Ansible imports an action before it forks one for each host.
-_RUN = f"{os.getpid()}/{time.time_ns()}"
+# The same in every worker of a run, because Ansible imports an action before it forks one for each host; with a process id it names the run.
+_BEGAN = time.strftime("%Y%m%d%H%M%S", time.gmtime())
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -89,7 +89,7 @@ class ActionModule(StepAction):
         started, began = now(), time.monotonic()
         settings = overridden(settings, *(self._task.args.get(name) for name in ("origin", "ref", "builder")))
         secrets = self.source_secrets(settings["source"])
-        source = open_source(settings["source"], secrets, _RUN)
+        source = open_source(settings["source"], secrets, f"{machine_id()}/{run_process()}/{_BEGAN}")
         for warning in source.warnings:
             self.emit("warning", message=warning, hint=None)
         plan = plan_app(settings, FolderTree(source.folder, source.files)).as_dict()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import time
 from typing import Any
 
@@ -19,10 +20,12 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._upload import (
     bytes_sent,
     finish_script,
     names,
+    password_first,
     prepare_script,
     rsync_command,
     source_changed,
     ssh_words,
+    sudo_words,
     upload_error,
 )
 
@@ -79,12 +82,19 @@ class ActionModule(RemoteStep):
 
     def _rsync(self, source: Source, target: str, listed: bytes) -> int:
         ssh, host = self._ssh()
-        command = rsync_command(source.folder, target, ssh, host, self._become_words())
-        try:
-            done = subprocess.run(command, input=listed, capture_output=True, check=False)
-        except FileNotFoundError as error:
-            message = "This machine has no %s, so nothing was uploaded." % error.filename
-            raise HitlessError("upload_failed", message, "Install rsync here, then deploy again.") from error
+        become, password = self._become()
+        line = f"{password}\n".encode() if password else b""
+        with tempfile.NamedTemporaryFile(prefix="hitless-") as secret:
+            if ssh and line:
+                secret.write(line)
+                secret.flush()
+                ssh = password_first(ssh, secret.name)
+            command = rsync_command(source.folder, target, ssh, host, become)
+            try:
+                done = subprocess.run(command, input=listed if ssh else line + listed, capture_output=True, check=False)
+            except FileNotFoundError as error:
+                message = "This machine has no %s, so nothing was uploaded." % error.filename
+                raise HitlessError("upload_failed", message, "Install rsync here, then deploy again.") from error
         if done.returncode:
             raise upload_error(done.returncode, done.stderr.decode("utf-8", "replace"), str(self._task_host))
         return bytes_sent(done.stdout.decode("utf-8", "replace"))
@@ -101,14 +111,16 @@ class ActionModule(RemoteStep):
         words = self._connection._build_command(self._connection.get_option("ssh_executable"), "ssh")
         return ssh_words([to_text(word) for word in words]), str(self._connection.get_option("host"))
 
-    def _become_words(self) -> list[str]:
+    def _become(self) -> tuple[list[str], str | None]:
+        """The words that run rsync as root, and the password for it; none for root."""
         become = self._connection.become
         if become is None:
-            return []
+            return [], None
         if str(become.name).rpartition(".")[2] != "sudo":
             raise HitlessError(
                 "upload_failed",
                 "The source can be uploaded with sudo only, not with %s; nothing was changed." % become.name,
                 "Set ansible_become_method to sudo.",
             )
-        return ["sudo", "-n"]
+        password = become.get_option("become_pass")
+        return sudo_words(bool(password)), to_text(password) if password else None

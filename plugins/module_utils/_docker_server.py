@@ -18,7 +18,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 
 _ENGINE_SECONDS = 20
 _BUILD_SECONDS = 1200
-_TRIES = 5
+_TRIES = 10
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 # Adds the key of stdin to those that may log in, once.
 _AUTHORIZE = (
@@ -83,7 +83,7 @@ class DockerServer:
         """Make the container if there is none, start it if it is down, and return what the engine says of it.
 
         Args:
-            ports: container port -> the loopback port that it had or should have, or None.
+            ports: container port -> the loopback port that it had, or None.
         """
         found = self.inspect()
         if found and found["State"]["Status"] == "created":
@@ -157,8 +157,8 @@ def free_ports(wanted):
         return port not in reserved and _can_bind(port)
 
     chosen = {}
-    for inside, preferred in wanted.items():
-        chosen[inside] = _server.choose_port(preferred, is_free, _any_port)
+    for inside, kept in wanted.items():
+        chosen[inside] = _server.choose_port(inside, kept, is_free)
         reserved.add(chosen[inside])
     return chosen
 
@@ -179,12 +179,6 @@ def _can_bind(port):
         except OSError:
             return False
     return True
-
-
-def _any_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def ensure_image():

@@ -18,6 +18,7 @@ PORTS = (80, 443)
 OLDEST = {"debian": (12,), "ubuntu": (22, 4)}
 OLDEST_SYSTEMD = 249
 OLDEST_PYTHON = (3, 8)
+OLDEST_HAPROXY = (2, 6)
 LEAST_DISK = 1024**3
 LEAST_MEMORY = 256 * 1024**2
 # The state of a socket that listens, in /proc/net/tcp.
@@ -31,7 +32,7 @@ def refusal(facts, is_ours):
         facts: see ``gather``.
         is_ours: whether the HAProxy that hitless set up runs on this host.
     """
-    checks = (_os, _init, _python, lambda known: _ports(known, is_ours), _disk, _memory)
+    checks = (_os, _init, _python, lambda known: _ports(known, is_ours), _disk, _memory, haproxy_refusal)
     return next((error for error in (check(facts) for check in checks) if error), None)
 
 
@@ -84,6 +85,21 @@ def _memory(facts):
     return HitlessError("memory_low", message, "use a server with more memory")
 
 
+def haproxy_refusal(facts):
+    """Why the HAProxy of a host will not do, or None.
+
+    One that is installed counts, else the one that apt would install. Where neither is known, installing it says why.
+    """
+    version, installed = facts["haproxy"]["version"], facts["haproxy"]["installed"]
+    if not version or _numbers(version)[:2] >= OLDEST_HAPROXY:
+        return None
+    message = "This host cannot be used: %s HAProxy %s, which is older than 2.6 and cannot change endpoints without a reload; nothing was changed." % (
+        "it has" if installed else "its packages have",
+        version,
+    )
+    return HitlessError("host_unsupported", message, "use a server with Debian 12 or Ubuntu 24.04, or give apt a newer HAProxy there")
+
+
 def _numbers(version):
     return tuple(int(number) for number in re.findall(r"\d+", version))
 
@@ -101,6 +117,14 @@ def listening_inodes(text):
     return {int(row[1].rsplit(":", 1)[1], 16): row[9] for row in rows if len(row) > 9 and row[3] == _LISTENS}
 
 
+def parse_policy(text):
+    """``{"installed", "version"}`` of a package, from what ``apt-cache policy`` says of it: whether it is there, and which version that is or would be."""
+    found = dict(re.findall(r"^  (Installed|Candidate): (\S+)$", text, re.M))
+    versions = {name: "" if value == "(none)" else value.partition(":")[2] or value for name, value in found.items()}
+    installed = versions.get("Installed", "")
+    return {"installed": bool(installed), "version": installed or versions.get("Candidate", "")}
+
+
 def parse_memory(text):
     """Bytes of memory in all, from the text of /proc/meminfo."""
     found = re.search(r"^MemTotal:\s+(\d+) kB", text, re.M)
@@ -108,7 +132,11 @@ def parse_memory(text):
 
 
 def gather():
-    """What is known of this host: os, init, systemd, python, ports ({"80": {"name", "pid"}}), disk_free and memory (bytes)."""
+    """What is known of this host.
+
+    Returns:
+        os, init, systemd, python, ports ({"80": {"name", "pid"}}), disk_free and memory (bytes), haproxy ({"installed", "version"}).
+    """
     return {
         "os": parse_os_release(_read("/etc/os-release")),
         "init": _read("/proc/1/comm").strip(),
@@ -117,7 +145,13 @@ def gather():
         "ports": _holders(),
         "disk_free": shutil.disk_usage("/srv" if os.path.isdir("/srv") else "/").free,
         "memory": parse_memory(_read("/proc/meminfo")),
+        **haproxy(),
     }
+
+
+def haproxy():
+    """The fact ``haproxy``, as apt knows it now."""
+    return {"haproxy": parse_policy(_said(["apt-cache", "policy", "haproxy"]))}
 
 
 def _read(path):
@@ -128,12 +162,17 @@ def _read(path):
         return ""
 
 
-def _systemd():
+def _said(words):
+    """The output of a command; empty where there is no such command."""
+    env = dict(os.environ, LC_ALL="C.UTF-8")
     try:
-        said = subprocess.run(["systemctl", "--version"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", check=False).stdout
+        return subprocess.run(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace", check=False).stdout
     except FileNotFoundError:
-        return 0
-    found = re.match(r"systemd (\d+)", said)
+        return ""
+
+
+def _systemd():
+    found = re.match(r"systemd (\d+)", _said(["systemctl", "--version"]))
     return int(found.group(1)) if found else 0
 
 

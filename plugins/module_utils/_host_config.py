@@ -19,7 +19,6 @@ PACKAGES = {
     "openssl": "/usr/bin/openssl",
     "python3-venv": "/usr/lib/python3*/ensurepip",
 }
-OLDEST_HAPROXY = (2, 6)
 DROP_IN = _paths.SYSTEMD_UNITS + "/haproxy.service.d/hitless.conf"
 DEFAULT_CERTIFICATE = _paths.HAPROXY_CERTS + "/default.pem"
 FOLDERS = {

@@ -20,6 +20,7 @@ from ansible_collections.hitless.paas.plugins.module_utils import _host_config, 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import fsync_dir, write_atomic
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import HEALTH_PATH, MARKER
+from ansible_collections.hitless.paas.plugins.module_utils._host_checks import OLDEST_HAPROXY, haproxy, haproxy_refusal
 
 _APT = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
 _READY_SECONDS = 15
@@ -120,17 +121,22 @@ def _output(words):
 def _install(packages):
     if not packages:
         return
+    said = "The packages %s could not be installed; the host was not configured" % " ".join(packages)
+    for words in (["dpkg", "--configure", "-a"], [*_APT, "update"]):
+        _call(words, "packages_failed", said, "see log_tail, then: hitless configure")
+    # A host whose package lists were empty or old could not be asked before.
+    error = haproxy_refusal(haproxy())
+    if error:
+        raise error
     if "nginx-light" in packages:
         # Static sites get nginx processes of their own; the distribution's service would take port 80.
         _call(["systemctl", "mask", "nginx.service"], "packages_failed", "The service nginx cannot be masked; nothing was installed")
-    said = "The packages %s could not be installed; the host was not configured" % " ".join(packages)
-    for words in (["dpkg", "--configure", "-a"], [*_APT, "update"], [*_APT, "install", "--yes", "--no-install-recommends", *packages]):
-        _call(words, "packages_failed", said, "see log_tail, then: hitless configure")
+    _call([*_APT, "install", "--yes", "--no-install-recommends", *packages], "packages_failed", said, "see log_tail, then: hitless configure")
 
 
 def _check_haproxy(said):
     found = re.search(r"version (\d+)\.(\d+)", said)
-    if not found or tuple(map(int, found.groups())) < _host_config.OLDEST_HAPROXY:
+    if not found or tuple(map(int, found.groups())) < OLDEST_HAPROXY:
         message = "The HAProxy of this host is older than 2.6 and cannot change endpoints without a reload; the router was not set up."
         raise HitlessError("host_unsupported", message, "use a server with Debian 12 or Ubuntu 24.04, or install a newer HAProxy there")
 

@@ -8,9 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
+
 IMAGE = "hitless-server"
 SSH, HTTP, HTTPS = 22, 80, 443
-PREFERRED = {SSH: None, HTTP: 8080, HTTPS: 8443}
+# The loopback ports of servers, by port of the server: the first free one. They lie below those that systems give to outgoing connections, so that
+# a server that was stopped finds its own free again.
+PORTS = {SSH: range(2200, 2300), HTTP: range(8080, 8180), HTTPS: range(8443, 8543)}
 SUITE = "bookworm"
 CERTIFICATES = "/usr/local/share/ca-certificates"
 PACKAGES = (
@@ -89,12 +93,14 @@ def bootstrap_command(output):
     return [*words, SUITE, output]
 
 
-def choose_port(preferred, is_free, any_free):
-    """``preferred`` when ``is_free(preferred)``, else what ``any_free()`` gives that is free."""
-    port = preferred
-    while port is None or not is_free(port):
-        port = any_free()
-    return port
+def choose_port(inside, kept, is_free):
+    """The loopback port for the server's port ``inside``: the one that it had (``kept``, or None), else the first free one. HitlessError ``ports_taken``."""
+    found = next((port for port in [*([kept] if kept else []), *PORTS[inside]] if is_free(port)), None)
+    if found is None:
+        first, last = PORTS[inside][0], PORTS[inside][-1]
+        message = "No port from %d to %d of this machine is free for port %d of the server; nothing was changed." % (first, last, inside)
+        raise HitlessError("ports_taken", message, "ss -ltn; docker ps --all")
+    return found
 
 
 def server_of(inspected):

@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Makes a server in a container of the local Docker engine, with systemd and SSH, that an app can be deployed to as to any other server.
   - Runs on the controller. What is needed to log in is kept in C(<state_home>/hitless/<app>/<target>/) and is made again when it is lost.
-  - The ports stay the same as long as the server lives. Port 80 of the server is 8080 of the controller's loopback address where that is free, 443 is 8443.
+  - Port 80 of the server is the first free one of the controller's loopback address from 8080 on, 443 from 8443 on, 22 from 2200 on.
+    They stay the same as long as the server lives.
 author:
   - The hitless maintainers (@hitless)
 options:
@@ -77,7 +78,7 @@ server:
     container: {description: Name of the container., type: str, sample: hitless-shop-dev}
     id: {description: Id of the container., type: str, sample: 3f4ac1}
     host: {description: Address., type: str, sample: 127.0.0.1}
-    port: {description: Port of SSH., type: int, sample: 40022}
+    port: {description: Port of SSH., type: int, sample: 2200}
     user: {description: Who to log in as., type: str, sample: root}
     http_port: {description: What the server's port 80 is reached at., type: int, sample: 8080}
     https_port: {description: What the server's port 443 is reached at., type: int, sample: 8443}
@@ -143,7 +144,7 @@ class Server:
 
     def _wanted_ports(self):
         kept = {_server.SSH: "port", _server.HTTP: "http_port", _server.HTTPS: "https_port"}
-        return {inside: self.known.get(name) or _server.PREFERRED[inside] for inside, name in kept.items()}
+        return {inside: self.known.get(name) for inside, name in kept.items()}
 
     def _is_complete(self, server):
         needed = (self.key, self.key + ".pub", os.path.join(self.folder, "known_hosts"))

@@ -50,6 +50,11 @@ _UNREACHABLE: tuple[tuple[str, str, str], ...] = (
         "sudo asks for a password on {host}",
         "allow sudo without a password there, or ansible-playbook --ask-become-pass",
     ),
+    (
+        r"(?i)incorrect (sudo|become)?\s*password|sorry, try again|no password was provided",
+        "sudo refuses the password that was given for {host}",
+        "check ansible_become_password",
+    ),
     (r"is not in the sudoers|may not run sudo|sudo: .*not found", "the user may not use sudo on {host}", "log in as root, or allow sudo there"),
     (
         r"python3?: (command )?not found|python3?: No such file|interpreter.*(not found|No such file)",

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 
@@ -17,6 +20,18 @@ _OPTIONS = (
     "--chmod=Du=rwx,Dgo=rx,Fu=rwX,Fgo=rX", "--stats", "--no-human-readable", "--timeout=300",
 )  # fmt: skip
 _VANISHED = 24
+# Runs rsync as root where sudo wants the password that is the first line of stdin; what follows is rsync's. sudo asks a program for it, for no process may be
+# given it as an argument; the program has it from the environment, which sudo does not pass on.
+_WITH_PASSWORD = """IFS= read -r HITLESS_WORD
+export HITLESS_WORD
+SUDO_ASKPASS=$(mktemp -p "$HOME" .hitless.XXXXXX) || exit
+export SUDO_ASKPASS
+trap 'rm -f "$SUDO_ASKPASS"' EXIT
+printf '#!/bin/sh\\nprintf "%%s\\\\n" "$HITLESS_WORD"\\n' > "$SUDO_ASKPASS"
+chmod 700 "$SUDO_ASKPASS"
+sudo -A rsync "$@"
+"""
+_PASSWORD_FIRST = Path(__file__).with_name("_password_first.py")
 _SENT = re.compile(r"^Total bytes sent: (\d+)$", re.MULTILINE)
 
 
@@ -71,6 +86,16 @@ def quote_word(word: str) -> str:
     return "'%s'" % word.replace("'", "''") if re.search(r"[^A-Za-z0-9_./:=@%+,-]", word) or not word else word
 
 
+def sudo_words(has_password: bool) -> list[str]:
+    """The words that run rsync as root, with the password as the first line of stdin or without one."""
+    return ["sh", "-c", _WITH_PASSWORD, "rsync"] if has_password else ["sudo", "-n", "rsync"]
+
+
+def password_first(ssh: Sequence[str], file: str) -> list[str]:
+    """``ssh`` with the line in ``file`` before all that rsync sends."""
+    return [sys.executable, str(_PASSWORD_FIRST), file, *ssh]
+
+
 def rsync_command(folder: str, target: str, ssh: Sequence[str] | None, host: str, become: Sequence[str]) -> list[str]:
     """The rsync command that makes ``target`` hold the files named on its stdin.
 
@@ -79,13 +104,13 @@ def rsync_command(folder: str, target: str, ssh: Sequence[str] | None, host: str
         target: the folder on the host.
         ssh: the ssh command without a host, or None when the host is this machine.
         host: what ssh is to call.
-        become: the words that make a command root's, or none.
+        become: the words that run rsync as root, or none.
     """
     source = folder.rstrip("/") + "/"
     if ssh is None:
-        return [*become, "rsync", *_OPTIONS, source, target + "/"]
+        return [*(become or ["rsync"]), *_OPTIONS, source, target + "/"]
     shell = " ".join(quote_word(word) for word in ssh)
-    path = ["--rsync-path=" + " ".join([*become, "rsync"])] if become else []
+    path = ["--rsync-path=" + shlex.join(become)] if become else []
     address = "[%s]" % host if ":" in host else host
     return ["rsync", *_OPTIONS, "-e", shell, *path, source, "%s:%s/" % (address, target)]
 
@@ -110,7 +135,7 @@ def upload_error(code: int, complaint: str, host: str) -> HitlessError:
         return HitlessError("upload_failed", "%s has no rsync, so nothing was uploaded." % host, "hitless configure")
     if "sudo" in complaint and "password" in complaint:
         message = "sudo asks for a password on %s, so nothing was uploaded." % host
-        return HitlessError("upload_failed", message, "Let the user run sudo without a password, or connect as root.")
+        return HitlessError("upload_failed", message, "Let the user run sudo without a password, or give it as ansible_become_password.")
     return HitlessError("upload_failed", "The upload to %s failed: %s. %s" % (host, last, kept), "Deploy again.")
 
 

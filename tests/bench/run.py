@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the product on a server of its own, beside what it is compared to, and print tables. Nothing is left behind.
 
-python tests/bench/run.py [switches] [near] [far] [small] [apps] [--runs 5] [--switches 20]
+python tests/bench/run.py [switches] [near] [far] [small] [sources] [apps] [--runs 5] [--switches 20]
 """
 
 from __future__ import annotations

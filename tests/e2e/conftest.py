@@ -82,7 +82,7 @@ class Host:
 def command(folder: Path, state: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line in an app's folder."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state), **(env or {})}
-    return subprocess.run([sys.executable, "-m", "hitless", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run([sys.executable, "-m", "hitless", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=180)
 
 
 @pytest.fixture(scope="session")
@@ -161,6 +161,19 @@ class App:
             return answer.status, answer.read().decode()
         finally:
             connection.close()
+
+    def answers(self) -> tuple[int, str] | None:
+        """Like ``get``; None while nothing listens."""
+        try:
+            return self.get()
+        except (OSError, http.client.HTTPException):
+            return None
+
+    def phase(self) -> str | None:
+        """The phase that the newest deployment is in, or was in last, by its record on the host."""
+        newest = self.host.sh(f"ls /var/lib/hitless/{self.name}/deployments/*.json | tail -n 1 | xargs cat")
+        phases = json.loads(newest)["phases"]
+        return str(phases[-1]["name"]) if phases else None
 
     @property
     def domain(self) -> str:

@@ -271,10 +271,10 @@ def test_follower_survives_silence_and_half_written_status() -> None:
 
 
 def test_rsync_command_local_and_over_ssh() -> None:
-    local = upload.rsync_command("/src", "/dst", None, "", ["sudo", "-n"])
+    local = upload.rsync_command("/src", "/dst", None, "", ["sudo", "-n", "rsync"])
     assert local[:3] == ["sudo", "-n", "rsync"]
     assert local[-2:] == ["/src/", "/dst/"]
-    ssh = upload.rsync_command("/src/", "/dst", ["ssh", "-o", 'ControlPath="/a b/%h"', "-o", "Port=2222"], "::1", ["sudo", "-n"])
+    ssh = upload.rsync_command("/src/", "/dst", ["ssh", "-o", 'ControlPath="/a b/%h"', "-o", "Port=2222"], "::1", ["sudo", "-n", "rsync"])
     assert ssh[ssh.index("-e") + 1] == "ssh -o 'ControlPath=\"/a b/%h\"' -o Port=2222"
     assert ssh[-3:] == ["--rsync-path=sudo -n rsync", "/src/", "[::1]:/dst/"]
 

@@ -16,6 +16,7 @@ GOOD = {
     "ports": {},
     "disk_free": 10 * 1024**3,
     "memory": 1024**3,
+    "haproxy": {"installed": False, "version": "2.6.12-1+deb12u4"},
 }
 NGINX = {"name": "nginx", "pid": 42}
 HAPROXY = {"name": "haproxy", "pid": 43}
@@ -48,6 +49,10 @@ UNSEEN = {"name": None, "pid": None}
         ({"ports": {"80": UNSEEN}}, True, None, ""),
         ({"disk_free": 1024**3 - 1}, False, "disk_low", "1023 MB"),
         ({"memory": 128 * 1024**2}, False, "memory_low", "128 MB"),
+        ({"haproxy": {"installed": False, "version": "2.4.24-0ubuntu0.22.04.1"}}, False, "host_unsupported", "its packages have HAProxy 2.4.24"),
+        ({"haproxy": {"installed": True, "version": "2.2.9"}}, False, "host_unsupported", "it has HAProxy 2.2.9"),
+        ({"haproxy": {"installed": True, "version": "3.0.1"}}, False, None, ""),
+        ({"haproxy": {"installed": False, "version": ""}}, False, None, ""),
     ],
 )
 def test_a_host_that_cannot_be_used_is_refused_with_the_reason(facts, is_ours, code, said):
@@ -69,6 +74,19 @@ def test_a_host_that_cannot_be_used_is_refused_with_the_reason(facts, is_ours, c
 )
 def test_the_system_is_read_from_its_release_file(text, expected):
     assert _host_checks.parse_os_release(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("haproxy:\n  Installed: (none)\n  Candidate: 2.4.24-0ubuntu0.22.04.1\n", {"installed": False, "version": "2.4.24-0ubuntu0.22.04.1"}),
+        ("haproxy:\n  Installed: 1:2.6.12-1\n  Candidate: 1:2.8.0-1\n  Version table:\n", {"installed": True, "version": "2.6.12-1"}),
+        ("haproxy:\n  Installed: (none)\n  Candidate: (none)\n", {"installed": False, "version": ""}),
+        ("", {"installed": False, "version": ""}),
+    ],
+)
+def test_the_version_of_a_package_is_what_is_there_or_would_come(text, expected):
+    assert _host_checks.parse_policy(text) == expected
 
 
 def test_only_sockets_that_listen_count():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
 from ansible_collections.hitless.paas.plugins.module_utils import _server
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 
 
 def test_another_trusted_ca_is_another_image():
@@ -46,6 +48,14 @@ def test_what_is_kept_of_a_server_can_be_read_from_its_container():
 
 
 def test_a_port_that_is_taken_is_left_to_its_holder():
-    free = iter([8081, 8082])
-    assert _server.choose_port(8080, lambda port: True, lambda: next(free)) == 8080
-    assert _server.choose_port(8080, lambda port: port == 8082, lambda: next(free)) == 8082
+    assert _server.choose_port(_server.HTTP, None, lambda port: True) == 8080
+    assert _server.choose_port(_server.HTTP, None, lambda port: port >= 8082) == 8082
+    assert _server.choose_port(_server.SSH, 2217, lambda port: True) == 2217
+    assert _server.choose_port(_server.SSH, 2217, lambda port: port != 2217) == 2200
+    with pytest.raises(HitlessError, match="No port from 2200 to 2299") as caught:
+        _server.choose_port(_server.SSH, 2217, lambda port: False)
+    assert caught.value.code == "ports_taken"
+
+
+def test_ports_lie_below_those_of_outgoing_connections_and_replicas():
+    assert max(port for ports in _server.PORTS.values() for port in ports) < 20000
