@@ -60,7 +60,7 @@ host:
     facts:
       description: What was found, sizes in bytes; empty when the marker made looking unnecessary.
       type: dict
-      sample: {os: {id: debian, version: "12"}, init: systemd, systemd: 252, python: [3, 11, 2], ports: {}, disk_free: 82000000000, memory: 2000000000, haproxy: {}}
+      sample: {os: {id: debian, version: "12"}, init: systemd, systemd: 252, python: [3, 11, 2], ports: {}, disk_free: 82000000000, memory: 2000000000}
 """
 
 import os
