@@ -49,7 +49,7 @@ def _section(title: str, rule: dict[str, Any], schema: dict[str, Any]) -> list[s
         example = _code(one["examples"][0]) if one.get("examples") else ""
         lines.append(f"| `{name}` | {_type(one)} | {default} | {one.get('description', '')} | {example} |")
         prefix = "" if title == "Keys at the top" else title.strip("`") + "."
-        if "properties" in one and one.get("type") == "object":
+        if "properties" in one and "object" in one.get("type", ()):
             inner.append((f"`{prefix}{name}`", one))
         entry = one.get("additionalProperties")
         if isinstance(entry, dict) and "properties" in _resolved(entry, schema) and not prefix:

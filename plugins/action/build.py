@@ -11,7 +11,7 @@ from typing import Any
 from ansible_collections.hitless.paas.plugins.module_utils._build_plan import unit_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.modules import build
-from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower, poll_script
+from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower, batches, poll_script
 from ansible_collections.hitless.paas.plugins.plugin_utils._remote import RemoteStep, locked_script
 
 _POLL = 0.3
@@ -43,8 +43,8 @@ class ActionModule(RemoteStep):
         unit, log, status = unit_name(args["app"], deployment), paths.log(deployment, "build"), paths.building(deployment) + "/status"
         while True:
             answer = self.shell(locked_script(paths.state, deployment, poll_script(unit, status, log, follower.offset)))
-            for stream, line in follower.feed(answer):
-                self.emit("log", stream=stream, line=line)
+            for stream, lines in batches(follower.feed(answer)):
+                self.emit("log", stream=stream, lines=lines)
             if follower.has_more:
                 continue
             if not follower.is_running:

@@ -14,10 +14,12 @@ from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.modules import deployment
+from ansible_collections.hitless.paas.plugins.plugin_utils._builders import refuse_builder
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import open_source, overridden
 from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
-from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source, inspect
+from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -67,8 +69,10 @@ class ActionModule(StepAction):
             return self.run_module(self._task.args, task_vars)
         self.emit("phase", name="lock", state="running", seconds=0.0)
         known = self._known() if self._task.args.get("kind", "deploy") == "deploy" else {}
-        args = {**self._task.args, **known, "by": f"{getpass.getuser()}@{socket.gethostname()}", "controller": {"id": machine_id(), "pid": run_process()}}
-        args.pop("settings", None)
+        runner = {"by": f"{getpass.getuser()}@{socket.gethostname()}", "controller": {"id": machine_id(), "pid": run_process()}}
+        args = {**self._task.args, **known, **runner}
+        for name in ("settings", "origin", "ref", "builder"):
+            args.pop(name, None)
         result = self.run_module(args, task_vars)
         holder = ((result.get("error") or {}).get("details") or {}).get("holder")
         if holder and is_dead(holder.get("controller") or {}):
@@ -76,18 +80,21 @@ class ActionModule(StepAction):
         return {**result, "plan": known["plan"], "source": known["source"]} if known else result
 
     def _known(self) -> dict[str, Any]:
-        """The plan and the source of the settings' folder, and how long it took to know them."""
+        """The plan and the source of the settings, and how long it took to know them."""
         settings = self._task.args.get("settings")
         if not isinstance(settings, dict):
             raise HitlessError("usage", "settings are needed to begin a deployment; nothing was changed.", "Give settings: {{ hitless_settings }}")
         started, began = now(), time.monotonic()
-        source = inspect(settings["source"])
+        settings = overridden(settings, *(self._task.args.get(name) for name in ("origin", "ref", "builder")))
+        secrets = self.source_secrets(settings["source"])
+        source = open_source(settings["source"], secrets, f"{machine_id()}/{run_process()}/{_BEGAN}")
         for warning in source.warnings:
             self.emit("warning", message=warning, hint=None)
-        plan = plan_app(settings, FolderTree(Path(settings["source"]), source.files)).as_dict()
+        plan = plan_app(settings, FolderTree(source.folder, source.files)).as_dict()
         for warning in plan["warnings"]:
             self.emit("warning", message=warning, hint=None)
         app = resolve(settings, plan)
+        refuse_builder(app)
         seconds = round(time.monotonic() - began, 3)
         planned = {"name": "plan", "state": "done", "started": started, "finished": now(), "seconds": seconds}
         return {"plan": app, "source": _facts(source), "planned": planned}

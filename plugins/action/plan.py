@@ -5,15 +5,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
-from ansible_collections.hitless.paas.plugins.plugin_utils._plan_view import plan_lines, plan_table
-from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import overridden, token_of
+from ansible_collections.hitless.paas.plugins.plugin_utils._plan_view import plan_lines
+from ansible_collections.hitless.paas.plugins.plugin_utils._planning import answer_of
+
+ARGUMENTS = {
+    "settings": {"type": "dict", "required": True},
+    "origin": {"type": "raw"},
+    "ref": {"type": "str"},
+    "builder": {"type": "str"},
+    "distribution": {"type": "str"},
+    "show": {"type": "bool", "default": True},
+}
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -25,23 +34,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Detect, resolve, show the table."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _result, options = self.validate_argument_spec(
-            {"settings": {"type": "dict", "required": True}, "distribution": {"type": "str"}, "show": {"type": "bool", "default": True}},
-        )
+        _result, options = self.validate_argument_spec(ARGUMENTS)
         try:
-            plan, app, rows = plan_of(options["settings"], options["distribution"])
+            settings = overridden(options["settings"], options["origin"], options["ref"], options["builder"])
+            known = task_vars or {}
+            secrets = token_of(settings["source"], self._templar.template(known.get("hitless_secrets")), known.get("hitless_env"), os.environ)
+            answer = answer_of(settings, secrets, options["distribution"])
         except HitlessError as error:
             return {**result, "failed": True, **error.as_result()}
         if options["show"]:
-            Display().display("\n".join(plan_lines(rows)))
-        return {**result, "changed": False, "plan": plan, "app": app, "rows": rows}
-
-
-def plan_of(settings: dict[str, Any], distribution: str | None) -> tuple[dict[str, Any], dict[str, Any], list[dict[str, str]]]:
-    """The plan of the folder that the settings name, what is made of it, and the table."""
-    source = Path(settings["source"])
-    if not source.is_dir():
-        raise HitlessError("source_invalid", f"The source {source} is not a folder. Nothing was changed.", hint="Run the command in the app's folder.")
-    plan = plan_app(settings, FolderTree(source), distribution).as_dict()
-    app = resolve(settings, plan)
-    return plan, app, plan_table(plan, app)
+            Display().display("\n".join(plan_lines(answer["rows"])))
+        return {**result, "changed": False, **answer}

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The hitless maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Route a deployment: the module of the same name does it, and its events are shown."""
+"""Move the traffic to the new replicas: the module of the same name does it, and its events are shown."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepActi
 
 
 class ActionModule(StepAction):
-    """Phases switch, bake and drain."""
+    """See the module of the same name."""
 
     module = route
-    phases: tuple[str, ...] = ("switch", "bake", "drain")
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Announce the first phase of the part, and run it."""
-        if self._task.args.get("part") == "drain":
-            self.phases = ("drain",)
+        """Announce the first phase, and run the module."""
+        self.phases = ("drain",) if self._task.args.get("state") == "drained" else ("switch", "bake", "drain")
         return super().step(task_vars)

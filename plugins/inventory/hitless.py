@@ -15,7 +15,7 @@ description:
   - Takes the hosts of one target of a C(hitless.yml) and gives them the settings of the app.
   - The target is the extra variable C(target) or C(hitless_target), else the environment variable E(HITLESS_TARGET), else the only target.
   - Values of secrets may come in the extra variable C(hitless_secrets), a dictionary, for example from a file of Ansible Vault.
-  - The app is in the file's folder, or in that of the extra variable C(hitless_source).
+  - Paths in the file are relative to its folder, or to the extra variable C(hitless_folder).
   - The hosts are in the groups C(hitless) and C(hitless_<target>), with C(-) in the target's name as C(_).
   - A file that cannot be used ends the run with status 2, because Ansible would go on without hosts and report success.
 notes:
@@ -85,9 +85,9 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
         secrets = extra.get("hitless_secrets") or {}
         if not isinstance(secrets, Mapping):
             raise HitlessError("config_invalid", "the extra variable hitless_secrets is not a dictionary; nothing was changed", hint="write it as NAME: value")
-        source = extra.get("hitless_source")
+        folder = extra.get("hitless_folder")
         checked = os.environ.get("HITLESS_CHECKED")
-        return load(Path(path), str(target) if target else None, secrets=secrets, folder=str(source) if source else None, checked=checked)
+        return load(Path(path), str(target) if target else None, secrets=secrets, folder=str(folder) if folder else None, checked=checked)
 
     def _end(self, error: HitlessError) -> None:
         """End the run: an exception would become a warning, and a deployment to no host would report success."""

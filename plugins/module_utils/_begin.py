@@ -21,18 +21,19 @@ from ansible_collections.hitless.paas.plugins.module_utils._build_plan import ar
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_atomic
 from ansible_collections.hitless.paas.plugins.module_utils._history import rollback_target, running
+from ansible_collections.hitless.paas.plugins.module_utils._host_config import config_digest as host_digest
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock, heartbeat, step
+from ansible_collections.hitless.paas.plugins.module_utils._marker import marked
 from ansible_collections.hitless.paas.plugins.module_utils._names import agreed_id, new_deployment_id
 from ansible_collections.hitless.paas.plugins.module_utils._paths import MARKER_CONFIGURED, app_user
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record, now
 from ansible_collections.hitless.paas.plugins.module_utils._release_folder import ReleaseFolder
 from ansible_collections.hitless.paas.plugins.module_utils._repair import Host, repair
+from ansible_collections.hitless.paas.plugins.module_utils._toolchain import of_host
 
 _KEY = "/var/lib/hitless/key"
 # Room that a build and a release need at least, beside the source itself: bytes.
 _SPARE_DISK = 256 * 1024**2
-# A source is there as uploaded, as built and as a dependency layer at the same time.
-_COPIES = 3
 
 
 def canonical(value):
@@ -51,9 +52,14 @@ def env_digest(env, key):
     return hmac.new(key, canonical(env).encode("utf-8", "surrogateescape"), "sha256").hexdigest()
 
 
-def needed_disk(source_bytes):
-    """The free bytes that a deployment of a source needs."""
-    return _SPARE_DISK + _COPIES * source_bytes
+def needed_disk(source_bytes, artifact_bytes):
+    """The free bytes that a deployment needs where the app's artifacts are.
+
+    Args:
+        source_bytes: size of the source, which is there as uploaded and as built at the same time.
+        artifact_bytes: size of the artifact that runs now: the best guess at what the next one adds.
+    """
+    return _SPARE_DISK + 2 * source_bytes + artifact_bytes
 
 
 def is_same(live, digests, artifact):
@@ -62,9 +68,11 @@ def is_same(live, digests, artifact):
 
 
 def check_configured():
-    """HitlessError ``not_configured`` unless configure ran on this host."""
+    """HitlessError ``not_configured`` unless the configure of this version ran on this host."""
     if not os.path.exists(MARKER_CONFIGURED):
         raise HitlessError("not_configured", "This host was not configured yet (no %s); nothing was changed." % MARKER_CONFIGURED, "hitless configure")
+    if marked(MARKER_CONFIGURED) != host_digest():
+        raise HitlessError("not_configured", "This host was configured by another version of hitless; nothing was changed.", "hitless configure")
 
 
 def check_disk(paths, needed):
@@ -73,7 +81,17 @@ def check_disk(paths, needed):
         free = shutil.disk_usage(path).free
         if free < needed:
             message = "The disk of %s has %d MB free and this deployment needs %d MB; nothing was uploaded." % (path, free >> 20, needed >> 20)
-            raise HitlessError("disk_low", message, "Free some space, or lower keep_releases and deploy again.")
+            details = {"path": path, "free": free, "needed": needed}
+            raise HitlessError("disk_low", message, "Free some space, or lower keep_releases and deploy again.", details)
+
+
+def artifact_bytes(paths, live):
+    """The size of what runs now; 0 when nothing does, or nobody knows."""
+    try:
+        facts = read_json(paths.artifact(live["artifact"]) + ".json") if live and live["artifact"] else None
+    except ValueError:
+        return 0
+    return int((facts or {}).get("bytes") or 0)
 
 
 def host_key():
@@ -154,7 +172,7 @@ class Begin:
         live = running(records)
         if self.order["kind"] != "deploy":
             return {"action": self.order["kind"], "live": live}
-        artifact = artifact_digest(self.order["source"]["digest"], self.order["plan"], self.order["env"])
+        artifact = self._artifact()
         same = os.path.exists(_KEY) and is_same(live, self._digests(), artifact) and not self.order["force"]
         return {"action": "nothing" if same else "deploy", "live": live}
 
@@ -182,6 +200,11 @@ class Begin:
         taken = {record.id for record in Record.all(self.paths)} | set(os.listdir(self.paths.releases))
         wanted = self.order["deployment"]
         return agreed_id(taken, wanted) if wanted else new_deployment_id(taken, datetime.now(timezone.utc))
+
+    def _artifact(self):
+        """The name of what this order makes on this host."""
+        tool = of_host(self.order["plan"]["build"])
+        return artifact_digest(self.order["source"]["digest"], self.order["plan"], self.order["env"], tool["spec"] if tool else None)
 
     def _digests(self):
         return {
@@ -223,12 +246,13 @@ class Begin:
 
     def _deploy(self, record, live):
         order = self.order
-        artifact = artifact_digest(order["source"]["digest"], order["plan"], order["env"])
+        artifact = self._artifact()
         digests = self._digests()
         if not order["force"] and live and is_same(live.values, digests, artifact) and self._serves(live):
             return {"action": "nothing", "running": live.values}
-        check_disk(self.paths, needed_disk(order["source"].get("bytes", 0)))
-        source = {name: order["source"].get(name) for name in ("digest", "branch", "commit", "message", "author", "dirty")}
+        if not os.path.isdir(self.paths.artifact(artifact)):
+            check_disk(self.paths, needed_disk(order["source"].get("bytes", 0), artifact_bytes(self.paths, live)))
+        source = {name: order["source"].get(name) for name in ("digest", "branch", "commit", "message", "author", "dirty", "url", "ref")}
         record.values.update(release=record.id, artifact=artifact, source=source, digests=digests)
         ready = {
             "artifact_ready": os.path.isdir(self.paths.artifact(artifact)),

@@ -21,8 +21,9 @@ from ansible_collections.hitless.paas.plugins.module_utils import _build_plan as
 from ansible_collections.hitless.paas.plugins.module_utils import _build_runner
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import fsync_dir, read_json, write_atomic, write_json
-from ansible_collections.hitless.paas.plugins.module_utils._layers import Layers, inside, run, seal, size_of
+from ansible_collections.hitless.paas.plugins.module_utils._layers import DEFAULT_CAP, Layers, inside, run, seal, size_of
 from ansible_collections.hitless.paas.plugins.module_utils._paths import APP_MOUNT, AppPaths, app_user
+from ansible_collections.hitless.paas.plugins.module_utils._toolchain import install_command, install_env, is_installed, of_host
 
 _LOG_CAP = 20 * 1024**2
 _TAIL_LINES = 50
@@ -70,7 +71,8 @@ class Build:
         self.tree = os.path.join(self.work, "tree")
         self.status = os.path.join(self.work, "status")
         self.log = self.paths.log(deployment, "build")
-        self.layers = Layers(self.paths.cache + "/deps")
+        self.layers = Layers(self.paths.cache + "/deps", self.build.get("cache") or DEFAULT_CAP)
+        self.toolchain = of_host(self.build)
         self.state = read_json(os.path.join(self.work, "state.json")) or {"stage": None, "seen": 0, "phases": []}
 
     @property
@@ -89,8 +91,8 @@ class Build:
         try:
             if self.state["stage"] is None:
                 self._prepare()
-            else:
-                self._end_stage()
+            elif self._end_unit():
+                return self.state["stage"]
             return self._next()
         except HitlessError:
             self._remove_work()
@@ -104,32 +106,58 @@ class Build:
     def _next(self):
         done = self.state["stage"]
         for stage in _STAGES[_STAGES.index(done) + 1 if done else 0 :]:
-            self.state["stage"] = stage
-            self.state["started"] = time.time()
+            self.state.update(stage=stage, started=time.time(), group=0, steps=[])
             if getattr(self, "_start_" + stage)():
-                write_json(os.path.join(self.work, "state.json"), self.state)
+                self._save()
                 return stage
         return None
 
-    def _end_stage(self):
-        """Take in how the unit of the stage ended."""
+    def _save(self):
+        write_json(os.path.join(self.work, "state.json"), self.state)
+
+    def _end_unit(self):
+        """Take in how the unit ended; true when the stage goes on with another one."""
         marks = self._marks()
         unit = self._unit_facts()
         stage = self.state["stage"]
+        self.state["steps"] += self._logged_steps(marks)
         if not plan_of.outcome(marks, unit):
             raise self._failure(marks, unit)
         self._reset_unit()
         self.state["seen"] += len(marks)
-        if stage != "toolchain":
-            self._note(stage, "done", marks[-1]["time"])
+        self.state["group"] += 1
+        if stage == "toolchain":
+            return False
+        if self.state["group"] < len(plan_of.groups_of(self.build, stage)):
+            self._start_group(stage)
+            self._save()
+            return True
+        self._note(stage, "done", marks[-1]["time"])
         if stage == "install" and self.state.get("layer"):
             self.layers.store(self.state["layer"], self.tree, self.build["dependency_dirs"], self.user)
+        return False
 
     def _note(self, phase, state, ended=None):
         started = self.state["started"]
         ended = ended or time.time()
         seconds = round(ended - started, 3) if state != "skipped" else 0.0
-        self.state["phases"].append({"name": phase, "state": state, "started": _iso(started), "finished": _iso(ended), "seconds": seconds})
+        noted = {"name": phase, "state": state, "started": _iso(started), "finished": _iso(ended), "seconds": seconds}
+        steps = [{name: step[name] for name in ("name", "state", "seconds")} for step in self.state["steps"]]
+        self.state["phases"].append(dict(noted, steps=steps) if steps else noted)
+
+    def _logged_steps(self, marks):
+        """How the steps went; each but ``build`` gets its part of build.log as a log of its own, which may fail as any log may."""
+        steps = plan_of.timed_steps(marks)
+        for step in steps:
+            if step["name"] == "build":
+                continue
+            try:
+                with open(self.log, "rb") as stream:
+                    stream.seek(step["from"])
+                    write_atomic(self.paths.log(self.deployment, step["name"]), stream.read(step["to"] - step["from"]), 0o640)
+            except OSError:
+                continue
+        return steps
 
     # --- stages: true when a unit was started -----------------------------------------------------------------------
 
@@ -155,17 +183,24 @@ class Build:
         os.chown(home, uid, gid)
 
     def _start_toolchain(self):
+        steps = []
         missing = _missing_packages(self.build.get("toolchain") or ())
-        if not missing:
+        if missing:
+            words = "install -q -y --no-install-recommends -- " + " ".join(missing)
+            command = "apt-get update -q && apt-get -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 " + words
+            steps.append({"name": "toolchain", "command": command})
+        if self.toolchain and not is_installed(self.toolchain):
+            steps.append({"name": "mise", "command": install_command(self.toolchain)})
+        if not steps:
             return False
-        words = " ".join(missing)
-        command = "apt-get update -q && apt-get -o DPkg::Lock::Timeout=120 install -q -y --no-install-recommends -- " + words
-        env = {"DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
-        self._start_unit([{"name": "toolchain", "command": command}], env, [], os.path.join(self.work, "run"))
+        env = {"DEBIAN_FRONTEND": "noninteractive", "PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": "/root"}
+        self._start_unit(steps, dict(env, **install_env()), [], os.path.join(self.work, "run"))
         return True
 
     def _start_install(self):
         versions = _versions(self.build.get("toolchain") or ())
+        if self.toolchain:
+            versions["mise"] = self.toolchain["spec"]
         digest = plan_of.layer_digest(self.build, self.plan.get("env") or {}, self.env, self._lockfiles(), versions)
         self.state["layer"] = digest
         if digest and self.layers.restore(digest, self.tree, self.user):
@@ -178,13 +213,16 @@ class Build:
         return self._start_steps("build")
 
     def _start_steps(self, stage):
-        steps = plan_of.steps_of(self.build, stage)
-        if not steps:
+        if not plan_of.steps_of(self.build, stage):
             self._note(stage, "skipped")
             return False
-        env = plan_of.step_env(self.paths.app, self.plan, self.env)
-        self._start_unit(steps, env, plan_of.sandbox(self.paths, self.deployment, self.build), plan_of.RUN_MOUNT)
+        self._start_group(stage)
         return True
+
+    def _start_group(self, stage):
+        steps, network = plan_of.groups_of(self.build, stage)[self.state["group"]]
+        env = plan_of.step_env(self.paths.app, self.plan, self.env)
+        self._start_unit(steps, env, plan_of.sandbox(self.paths, self.deployment, self.build, network), plan_of.RUN_MOUNT)
 
     def _start_freeze(self):
         self._make_mount_points()

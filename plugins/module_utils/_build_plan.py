@@ -29,6 +29,7 @@ _HIDDEN = (
 _TASKS = 4096
 _INSTALL = ("pre", "install")
 _BUILD = ("build", "post")
+_NETWORK = {"pre": "hooks", "install": "install", "build": "build", "post": "hooks"}
 
 
 def digest_of(value):
@@ -42,18 +43,21 @@ def build_time_env(build, env):
     return {name: value for name, value in env.items() if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)}
 
 
-def artifact_digest(source, plan, env):
+def artifact_digest(source, plan, env, tool=None):
     """The name of what a build makes: the digest of all that goes into it.
 
     Args:
         source: digest of the source.
         plan: the resolved app (docs/architecture.md, ``app``): ``build``, ``env`` and ``mounts`` are read.
         env: all variables of the app; only build-time ones count.
+        tool: what mise installs for it (``node@22``), or None for the distribution's own.
     """
     build = plan["build"]
     commands = {name: build.get(name) for name in ("builder", "pre", "install", "build", "post", "output")}
     inputs = {name: sorted(build.get(name) or ()) for name in ("toolchain", "lockfiles", "dependency_dirs")}
     rest = {"env": plan.get("env") or {}, "build_env": build_time_env(build, env), "mounts": sorted(plan.get("mounts") or {})}
+    if tool:
+        rest["tool"] = tool
     return digest_of(dict(commands, v=1, source=source, **inputs, **rest))
 
 
@@ -80,6 +84,35 @@ def steps_of(build, stage):
     return [{"name": name, "command": build[name]} for name in names if build.get(name)]
 
 
+def has_network(build, step):
+    """Whether a step may use the network: ``build["network"]`` is true, false, or says so by ``install``, ``build`` and ``hooks``."""
+    given = build.get("network", True)
+    return given.get(_NETWORK[step], True) if isinstance(given, dict) else bool(given)
+
+
+def groups_of(build, stage):
+    """The steps of a stage as those that can share a unit: [(steps, whether they have a network)], in order."""
+    groups = []
+    for step in steps_of(build, stage):
+        network = has_network(build, step["name"])
+        if groups and groups[-1][1] == network:
+            groups[-1][0].append(step)
+        else:
+            groups.append(([step], network))
+    return groups
+
+
+def timed_steps(marks):
+    """How the steps of a unit went: [{"name", "state", "seconds", "from", "to"}], the last two as bytes of the log.
+
+    Args:
+        marks: the lines of the status file.
+    """
+    begun = {mark["step"]: mark["offset"] for mark in marks if mark.get("state") == "running"}
+    ended = [mark for mark in marks if mark.get("step") in begun and mark.get("state") != "running"]
+    return [{"name": mark["step"], "state": mark["state"], "seconds": mark["seconds"], "from": begun[mark["step"]], "to": mark["offset"]} for mark in ended]
+
+
 def step_env(app, plan, env):
     """All variables that a build's steps see."""
     home = AppPaths(app).cache + "/home"
@@ -92,15 +125,15 @@ def step_env(app, plan, env):
 
 def unit_name(app, deployment):
     """The unit of a build. The dot ends the app's name: `shop` never names a unit of `shop-eu`."""
-    return "hitless-build-%s.%s.service" % (app, deployment)
+    return "hitless-%s.%s.build.service" % (app, deployment)
 
 
 def unit_pattern(app):
     """Matches every build unit of one app."""
-    return "hitless-build-%s.*.service" % app
+    return "hitless-%s.[0-9]*.build.service" % app
 
 
-def sandbox(paths, deployment, build):
+def sandbox(paths, deployment, build, network=True):
     """The settings, as (name, value) pairs, of the unit that runs as the app's user and sees nothing but its own tree."""
     work = paths.building(deployment)
     home = paths.cache + "/home"
@@ -110,7 +143,7 @@ def sandbox(paths, deployment, build):
     pairs += [("ProtectSystem", "strict"), ("RestrictSUIDSGID", "yes"), ("ProtectProc", "invisible")]
     names = "ProtectHome PrivateTmp NoNewPrivileges PrivateDevices ProtectKernelTunables ProtectKernelModules ProtectKernelLogs ProtectControlGroups"
     pairs += [(name, "yes") for name in names.split()]
-    return pairs + ([] if build.get("network", True) else [("PrivateNetwork", "yes")]) + _caps(build)
+    return pairs + ([] if network else [("PrivateNetwork", "yes")]) + _caps(build)
 
 
 def _caps(build):

@@ -47,6 +47,10 @@ class DomainBook:
         """``{key: Domain}`` of ``wishes``; see _domains.domains_of."""
         return _domains.domains_of(self._paths.app, wishes, services, self._secured())
 
+    def lacking(self, wishes):
+        """The wishes without a live certificate; see _domains.lacking."""
+        return _domains.lacking(wishes, self._secured())
+
     def preview(self, endpoint, preview_domain):
         """The Domain of a deployment's own name, at the first of its replicas. Reads only; raises name_taken."""
         domain = _domains.preview_of(endpoint, preview_domain, self._secured())

@@ -10,6 +10,7 @@ beginning of a URL, or None), ``tls``, ``hsts`` (seconds or None), ``certificate
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import namedtuple
 
@@ -22,6 +23,8 @@ from ansible_collections.hitless.paas.plugins.module_utils._router import Domain
 Changes = namedtuple("Changes", "put remove")
 
 _KEYS = ("name", "path", "service", "redirect_to", "tls", "hsts", "certificate")
+_TEXTS = ("email", "server", "challenge", "dns_auth_hook", "dns_cleanup_hook", "eab_kid", "ca_bundle", "name")
+_CERTIFICATE = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(("staging", "skip_checks", "own"), bool)}
 _PATH = re.compile(r"/[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*\Z")
 _URL = re.compile(r"(https?)://([^/:\[\]]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?(/.*)?\Z")
 _LONGEST_PATH = 200
@@ -47,7 +50,7 @@ def checked(given, source):
         "service": check_name("service", given["service"]) if given.get("service") else None,
         "redirect_to": checked_target(given.get("redirect_to")),
         "hsts": _checked_hsts(given.get("hsts")),
-        "certificate": dict(given.get("certificate") or {}),
+        "certificate": checked_certificate(given.get("certificate")),
         "from": source,
     }
     wish["tls"] = _checked_tls(given.get("tls"), wish)
@@ -91,16 +94,33 @@ def _checked_hsts(seconds):
     return seconds
 
 
+def checked_certificate(given):
+    """The options of a certificate without those that say nothing. Raises config_invalid."""
+    options = {key: value for key, value in dict(given or {}).items() if value not in (None, False, "", "http-01")}
+    for key, value in options.items():
+        if key not in _CERTIFICATE or not isinstance(value, _CERTIFICATE[key]):
+            _refuse("a certificate cannot have %s: %r" % (key, value), "a certificate has: %s" % ", ".join(sorted(_CERTIFICATE)))
+        if isinstance(value, str) and (value.startswith("-") or not value.isprintable()):
+            _refuse("%r cannot be the %s of a certificate" % (value, key))
+    if options.get("challenge") not in (None, "dns-01"):
+        _refuse("there is no challenge %s" % options["challenge"], "the challenges are http-01 and dns-01")
+    if "name" in options:
+        options["name"] = normalise_domain(options["name"])
+    # What an authority would have to know means nothing to a certificate that is brought.
+    return {key: value for key, value in options.items() if key in ("own", "name")} if "own" in options else options
+
+
 def _checked_tls(tls, wish):
     """Whether a name is to have a certificate. Where nothing is said: when a certificate authority can see that it is ours without further help."""
     name, certificate = wish["name"], wish["certificate"]
     helped = bool(certificate.get("own")) or certificate.get("challenge") == "dns-01"
     if tls is None:
-        return helped or (is_public(name) and not name.startswith("*."))
+        # An authority that is named may be a private one, for private names.
+        return helped or (is_public(name, bool(certificate.get("server"))) and not name.startswith("*."))
     if tls and name.startswith("*.") and not helped:
         _refuse(
             "a certificate for %s needs the challenge dns-01, or is your own" % name,
-            "--challenge dns-01 --dns-hook HOOK, --certificate FILE --key FILE, or --no-tls",
+            "--challenge dns-01 --dns-hook COMMAND, --certificate FILE --key FILE, or --no-tls",
         )
     return bool(tls)
 
@@ -178,12 +198,21 @@ def default_wishes(app, addresses, known):
     """The names of an app without domains: its own, and those that no other app has of the ones that the first such app on a host gets.
 
     Args:
-        addresses: the host's own addresses.
+        addresses: the host's own addresses, of ``usable``.
         known: ``{key: Domain}`` of the router.
     """
     own, offered = default_names(app, addresses)
     holders = {domain.name: domain.app for domain in known.values()}
-    return [own] + [name for name in offered if holders.get(name, app) == app]
+    return [own] + [name for name in dict.fromkeys(offered) if holders.get(name, app) == app]
+
+
+def usable(addresses):
+    """``addresses`` in their one form; an inventory may call a host by something that is no host name, which nobody can ask for."""
+    found = []
+    for address in addresses:
+        with contextlib.suppress(HitlessError):
+            found.append(normalise(address))
+    return found
 
 
 # what the router is told
@@ -207,6 +236,32 @@ def refuse_services(wishes, services):
 def is_covered(name, secured):
     """Whether one of the names ``secured``, for which certificates are live, stands for ``name``."""
     return name in secured or (not name.startswith("*.") and wildcard_of(name) in secured)
+
+
+def lacking(wishes, secured):
+    """The wishes that are to have a certificate and have none yet, by its name: ``{certificate's name: [wish]}``; those that bring their own are left out."""
+    found = {}
+    for wish in sorted(wishes.values(), key=wish_key):
+        if wish["tls"] and not wish["certificate"].get("own") and not is_covered(wish["name"], secured):
+            found.setdefault(certificate_name(wish), []).append(wish)
+    return found
+
+
+def certificate_name(wish):
+    """What the certificate of a wish is called."""
+    return wish["certificate"].get("name", wish["name"])
+
+
+def certificate_names(name, wishes):
+    """Every name on the certificate called ``name``: that one first."""
+    others = {wish["name"] for wish in wishes.values() if wish["tls"] and certificate_name(wish) == name}
+    return [name, *sorted(others - {name})]
+
+
+def orphaned(before, after):
+    """The names of the certificates that were for wishes ``before`` and are for none ``after``, sorted."""
+    names = [{certificate_name(wish) for wish in wishes.values() if wish["tls"]} for wishes in (before, after)]
+    return sorted(names[0] - names[1])
 
 
 def domains_of(app, wishes, services, secured):

@@ -16,6 +16,10 @@ EXIT_INTERRUPTED = 130
 EXITS = {
     "config_invalid": EXIT_CONFIG,
     "source_invalid": EXIT_CONFIG,
+    "repository_unknown": EXIT_CONFIG,
+    "authentication_refused": EXIT_CONFIG,
+    "ref_unknown": EXIT_CONFIG,
+    "builder_missing": EXIT_CONFIG,
     "plan_unknown": EXIT_CONFIG,
     "usage": EXIT_CONFIG,
     "host_unsupported": EXIT_CONFIG,

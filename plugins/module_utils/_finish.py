@@ -127,7 +127,8 @@ def fail(record, paths, status, failure):
 
 def tell_cancelled(record, live):
     """Emit the last event of a run that was to cancel the deployment, and did. ``live``: the record of what serves, or None."""
-    facts = {"url": (live["urls"] or [None])[0] if live else None, "preview_url": None, "release": live["release"] if live else None}
+    urls = live["urls"] if live else []
+    facts = {"url": (urls or [None])[0], "urls": urls, "preview_url": None, "release": live["release"] if live else None}
     record.emit("deployed", status="CANCELLED", seconds=0.0, requests=record["requests"], changed=True, **facts)
 
 

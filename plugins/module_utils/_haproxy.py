@@ -17,6 +17,7 @@ from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_confi
 from ansible_collections.hitless.paas.plugins.module_utils import _haproxy_socket as _socket
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import write_atomic
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_certs import Certificates, fingerprint
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
 from ansible_collections.hitless.paas.plugins.module_utils._router import FULL_WEIGHT, Counters, LiveEndpoint, Router, backend_name, refuse_taken
 
@@ -85,6 +86,7 @@ class HaproxyRouter(Router):
         self._admin = _socket.Socket(self.layout.admin_socket)
         self._master = _socket.Socket(self.layout.master_socket)
         self._supported = False
+        self._certificates = Certificates(self.layout, self._admin)
 
     # files
 
@@ -382,9 +384,16 @@ class HaproxyRouter(Router):
                 refuse_taken(known.values(), domain.app, [domain.name])
             wanted = {key: domain for key, domain in known.items() if key not in remove}
             wanted.update({domain.key: domain for domain in put})
-            if wanted != known:
-                write_atomic(self.layout.domains_map, _config.render_domains(wanted))
-            return self._sync_domains() or wanted != known
+            written = self._write_domains(_config.render_domains(wanted))
+            return self._sync_domains() or written
+
+    def _write_domains(self, text):
+        """Keep the map of names; True when it was not so, or was not there at all."""
+        with contextlib.suppress(FileNotFoundError), open(self.layout.domains_map, encoding="utf-8") as stream:
+            if stream.read() == text:
+                return False
+        write_atomic(self.layout.domains_map, text)
+        return True
 
     def _sync_domains(self):
         """Make the running map equal to the file. Returns True when something had to be done."""
@@ -398,6 +407,49 @@ class HaproxyRouter(Router):
         commands += ["del map %s %s" % (path, place) for place in sorted(set(running) - set(wanted))]
         self._admin.tell(commands)
         return bool(commands)
+
+    # certificates
+
+    def certificates(self):
+        """See Router."""
+        return self._certificates.running()
+
+    def fingerprint(self, pem):
+        """See Router."""
+        return fingerprint(pem)
+
+    def set_certificate(self, names, pem):
+        """See Router."""
+        with self._locked():
+            written = self._certificates.put(names, pem)
+            return self._certificates.sync(self._reload) or written
+
+    def remove_certificate(self, name):
+        """See Router."""
+        with self._locked():
+            known = self._certificates.drop(name)
+            return self._certificates.sync(self._reload) or known
+
+    def set_challenge(self, token, answer):
+        """See Router."""
+        self._change_challenges({token: answer}, ())
+
+    def remove_challenge(self, token):
+        """See Router."""
+        self._change_challenges({}, (token,))
+
+    def _change_challenges(self, put, remove):
+        """Make the file and the running map have these, and nothing that the file does not have."""
+        with self._locked():
+            path, known = self.layout.challenges_map, {}
+            with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii") as stream:
+                known = _config.parse_challenges(stream.read())
+            wanted = {**{token: answer for token, answer in known.items() if token not in remove}, **put}
+            write_atomic(path, _config.render_challenges(wanted))
+            running = _socket.parse_map(self._admin.ask("show map %s" % path))
+            commands = ["del map %s %s" % (path, token) for token in sorted(set(running) - set(wanted))]
+            commands += ["add map %s %s %s" % (path, token, wanted[token]) for token in sorted(set(wanted) - set(running))]
+            self._admin.tell(commands)
 
     # all of it
 
@@ -417,7 +469,7 @@ class HaproxyRouter(Router):
     def remove_app(self, app):
         """See Router."""
         with self._locked():
-            write_atomic(self.layout.domains_map, _config.render_domains({key: domain for key, domain in self.domains().items() if domain.app != app}))
+            self._write_domains(_config.render_domains({key: domain for key, domain in self.domains().items() if domain.app != app}))
             self._sync_domains()
             present = False
             for path in (self._file(app), self._good(app)):

@@ -31,6 +31,9 @@ _BIND = re.compile(r"(?:\*|[0-9.]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}\Z")
 _PLACE = re.compile(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?\Z")
 _TARGET = re.compile(r"(?:https?://)?[a-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~-]+)*\Z")
 _FILE = re.compile(r"/[A-Za-z0-9._/-]+\Z")
+# RFC 8555, 8.1 and 8.3: base64url, and for the answer the key's thumbprint after a dot.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}\Z")
+_ANSWER = re.compile(r"[A-Za-z0-9_.-]{16,400}\Z")
 
 _TLS_CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -69,6 +72,11 @@ class Layout(NamedTuple):
     def certs_list(self):
         """The crt-list of the TLS frontend."""
         return self.folder + "/certs/list"
+
+    @property
+    def challenges_map(self):
+        """The file of the answers to a certificate authority's questions, by token."""
+        return self.folder + "/maps/challenges.map"
 
 
 def _refuse(what, value):
@@ -262,6 +270,9 @@ def _frontend(name, binds, scheme, layout, unknown):
         "    http-request set-header X-Request-ID %[uuid()] unless { req.hdr(x-request-id) -m reg ^[A-Za-z0-9._-]{8,128}$ }",
         # Asking again is safe when nothing was sent, and for methods that may be repeated.
         "    http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE }",
+        # The token of a question is known for as long as it is asked; every other path below this one is the app's own.
+        '    http-request return status 200 content-type text/plain hdr %s challenge lf-string "%%[path,field(4,/),map(%s)]" if { path_beg %s } '
+        "{ path,field(4,/),map(%s) -m found }" % (MADE_BY_ROUTER, layout.challenges_map, ACME_PATH, layout.challenges_map),
         *_lookup(layout.domains_map),
         *_redirects(scheme),
         "    use_backend %[var(txn.backend)] if { var(txn.backend) -m found }",
@@ -383,3 +394,33 @@ def render_domains(domains):
     """The text of the map of names."""
     entries = domain_entries(domains)
     return MARKER + "\n" + "".join("%s %s\n" % (place, entries[place]) for place in sorted(entries))
+
+
+def parse_certs(text):
+    """``[(file, names)]`` of a crt-list: the names that each certificate is for, as a tuple; none for the one that answers to all others."""
+    lines = (line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    return [(words[0], tuple(words[1:])) for words in lines]
+
+
+def render_certs(certificates):
+    """The text of the crt-list: what has no names comes first, for HAProxy takes the first one for every other name."""
+    lines = []
+    for path, names in sorted(certificates, key=lambda line: (bool(line[1]), line[0])):
+        for name in names:
+            if normalise_domain(name) != name:
+                _refuse("the name", name)
+        lines.append(" ".join((_checked(_FILE, "the file", path), *names)))
+    return MARKER + "\n" + "".join(line + "\n" for line in lines)
+
+
+def parse_challenges(text):
+    """``{token: answer}`` of the file of challenges."""
+    return dict(line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+def render_challenges(challenges):
+    """The text of the file of challenges."""
+    lines = []
+    for token, answer in sorted(challenges.items()):
+        lines.append("%s %s\n" % (_checked(_TOKEN, "the token", token), _checked(_ANSWER, "the answer", answer)))
+    return MARKER + "\n" + "".join(lines)

@@ -227,9 +227,7 @@ def unhealthy(found, checks, runtime):
     reasons = {replica: explain(replica, found[replica], checks[replica], ports[replica]) for replica in bad}
     first = bad[0]
     details = {"log_tail": runtime.logs(first, _LOG_LINES), "phase": "health"}
-    details["replicas"] = [
-        dict(_facts(replica), reason=reasons[replica], answer=found[replica].answer.detail, listens_on=ports[replica]) for replica in bad
-    ]
+    details["replicas"] = [dict(_facts(replica), reason=reasons[replica], answer=found[replica].answer.detail, listens_on=ports[replica]) for replica in bad]
     hint = _hint(first, found[first], ports[first])
     return HitlessError("unhealthy", "%s. The new replicas were removed; what served before still does." % reasons[first], hint, details)
 

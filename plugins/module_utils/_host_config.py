@@ -9,7 +9,7 @@ import hashlib
 import json
 
 from ansible_collections.hitless.paas.plugins.module_utils import _paths
-from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_domains, render_main
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_certs, render_challenges, render_domains, render_main
 
 # package -> what is there when it is not needed.
 PACKAGES = {
@@ -63,7 +63,11 @@ def kept_texts(layout=None):
 def first_texts(layout=None):
     """path -> text of the files that are only made where there are none: deployments change them."""
     layout = layout or Layout()
-    return {layout.domains_map: render_domains({}), layout.certs_list: DEFAULT_CERTIFICATE + "\n"}
+    return {
+        layout.domains_map: render_domains({}),
+        layout.challenges_map: render_challenges({}),
+        layout.certs_list: render_certs([(DEFAULT_CERTIFICATE, ())]),
+    }
 
 
 def config_digest():

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import re
 
@@ -12,6 +13,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._errors import Hitles
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\Z")
 _LONGEST = 253
+_LONGEST_FILE = 200
 # RFC 2606, RFC 6761, RFC 6762, RFC 8375, and what ICANN set aside.
 _PRIVATE = (".test", ".example", ".invalid", ".localhost", ".local", ".internal", ".home.arpa", ".onion")
 
@@ -70,16 +72,26 @@ def normalise_domain(name):
     return "*." + rest
 
 
+def file_name(name):
+    """What the files that belong to a name (of normalise_domain) are called: ``_.example.com`` for a wildcard; no file of another kind is called so."""
+    text = "_" + name[1:] if name.startswith("*.") else name
+    if "." not in text:
+        return text + "_"
+    # A file name has room for 255 bytes.
+    return text if len(text) <= _LONGEST_FILE else "%s_%s" % (text[:_LONGEST_FILE], hashlib.sha256(text.encode("ascii")).hexdigest()[:16])
+
+
 def wildcard_of(name):
     """The wildcard that a host name falls under: ``*.example.com`` of ``shop.example.com``."""
     return "*." + name.partition(".")[2]
 
 
-def is_public(name):
-    """Whether a certificate authority could ever vouch for ``name`` (of normalise_domain): no address, and no name that is reserved for private use."""
-    return "." in name and _ip(name.strip("[]")) is None and not name.endswith(_PRIVATE)
+def is_public(name, private_too=False):
+    """Whether a certificate authority could ever vouch for ``name`` (of normalise_domain): no address, and no name for private use unless ``private_too``."""
+    return "." in name and _ip(name.strip("[]")) is None and (private_too or not name.endswith(_PRIVATE))
 
 
 def default_names(app, addresses):
     """What an app without domains answers to: ``(its own name, names that the first such app on a host gets)``."""
-    return "%s.localhost" % app, ["localhost", "127.0.0.1"] + [normalise(address) for address in addresses]
+    offered = ["localhost", "127.0.0.1"] + [normalise(address) for address in addresses]
+    return "%s.localhost" % app, list(dict.fromkeys(offered))

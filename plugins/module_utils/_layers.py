@@ -16,7 +16,7 @@ import subprocess
 from ansible_collections.hitless.paas.plugins.module_utils._build_plan import layers_to_prune
 from ansible_collections.hitless.paas.plugins.module_utils._files import fsync_dir, write_json
 
-CAP = 5 * 1024**3
+DEFAULT_CAP = 5 * 1024**3
 
 
 def run(*words):
@@ -50,10 +50,11 @@ def inside(tree, path):
 
 
 class Layers:
-    """The layers of one app in ``folder`` (``/srv/<app>/cache/deps``)."""
+    """The layers of one app in ``folder`` (``/srv/<app>/cache/deps``), of at most ``cap`` bytes together."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, cap=DEFAULT_CAP):
         self.folder = folder
+        self.cap = cap
 
     def restore(self, digest, tree, user):
         """Put a layer into a tree; false when there is none."""
@@ -92,14 +93,14 @@ class Layers:
         fsync_dir(self.folder)
         self.prune(digest)
 
-    def prune(self, keep, cap=CAP):
-        """Remove the least recently used layers until the rest is at most ``cap`` bytes; ``keep`` stays."""
+    def prune(self, keep):
+        """Remove the least recently used layers until the rest is at most the cap; ``keep`` stays."""
         layers = []
         for name in os.listdir(self.folder):
             path = os.path.join(self.folder, name, "layer.json")
             if not name.endswith(".partial") and os.path.isfile(path):
                 layers.append((name, _read(path)["bytes"], os.stat(path).st_mtime))
-        for name in layers_to_prune(layers, cap, keep):
+        for name in layers_to_prune(layers, self.cap, keep):
             gone = os.path.join(self.folder, name + ".partial")
             os.rename(os.path.join(self.folder, name), gone)
             shutil.rmtree(gone)

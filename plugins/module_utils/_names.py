@@ -20,7 +20,7 @@ def check_name(what, name):
     if not isinstance(name, str) or not _NAME.match(name) or "--" in name:
         raise HitlessError(
             "config_invalid",
-            "%r is no name for a %s; nothing was changed." % (name, what),
+            "%r is no name for %s %s; nothing was changed." % (name, "an" if what[0] in "aeiou" else "a", what),
             "Use up to 24 lower-case letters, digits and single dashes, beginning with a letter.",
         )
     return name
@@ -34,11 +34,15 @@ def check_deployment(name):
 
 
 def new_deployment_id(taken, now):
-    """The id of a deployment begun at ``now`` (datetime in UTC): its second, or the next one that is not in ``taken``."""
-    moment = now
-    while moment.strftime(_ID_FORM) in taken:
-        moment += timedelta(seconds=1)
-    return moment.strftime(_ID_FORM)
+    """The id of a deployment: a second in UTC, later than every id that is taken, so that ids sort as deployments began.
+
+    Args:
+        taken: ids and other names.
+        now: datetime, by the host's clock.
+    """
+    newest = max((name for name in taken if _DEPLOYMENT.match(name)), default="")
+    wanted = now.strftime(_ID_FORM)
+    return wanted if wanted > newest else (datetime.strptime(newest, _ID_FORM) + timedelta(seconds=1)).strftime(_ID_FORM)
 
 
 def agreed_id(taken, wanted):

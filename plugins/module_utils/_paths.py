@@ -19,6 +19,9 @@ MARKER_CONFIGURED = "/etc/hitless/configured"
 APP_MOUNT = "/app"
 # No app can have this name.
 LIBRARY = "/var/lib/hitless/.library"
+# certbot's folder, and what renews certificates.
+ACME = "/var/lib/hitless/.acme"
+ACME_LOGS = "/var/log/hitless/.acme"
 FIRST_PORT = 20000
 LAST_PORT = 29999
 

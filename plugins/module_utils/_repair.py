@@ -125,9 +125,9 @@ class Host:
     def undo(self, deployment, live):
         """Take a deployment off the host: the route goes back to ``live`` first, then its endpoints and its replicas go. True when something went."""
         endpoints = list(self.endpoints(deployment))
+        self.router.remove_previews(self.paths.app, {deployment})
         if endpoints:
             self.router.switch(list(self.endpoints(live)) if live else [], endpoints)
-            self.router.remove_previews(endpoints)
             self._drain(endpoints)
             self.router.remove_endpoints(endpoints)
         replicas = self.replicas(deployment)

@@ -13,7 +13,6 @@ from collections import namedtuple
 from ansible_collections.hitless.paas.plugins.module_utils import _domains
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import MADE_BY_ROUTER
-from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise
 from ansible_collections.hitless.paas.plugins.module_utils._router import Counters, Endpoint
 
 _POLL = 0.05
@@ -122,7 +121,7 @@ class Switchover:
             for replica in replicas.get(name, ())
         ]
         old = [endpoint for name in named for endpoint in sorted(self._router.configured(self.app, name)) if endpoint.deployment != self.deployment]
-        wishes, domains = self._plan_domains(named, [_domains.checked(given, "config") for given in config], [normalise(one) for one in addresses])
+        wishes, domains = self._plan_domains(named, [_domains.checked(given, "config") for given in config], _domains.usable(addresses))
         preview = self._book.preview(new[0], preview_domain) if preview_domain and new else None
         return Plan({name: services[name] for name in named}, new, old, not old, wishes, domains, preview)
 
@@ -135,6 +134,10 @@ class Switchover:
         wanted = self._book.wanted(wishes, named)
         self._book.changes(wanted)
         return wishes, [wanted[key] for key in _domains.best_names(config, addresses, self.app, wanted)]
+
+    def uncovered(self, plan):
+        """The names that are to have a certificate and have none yet, as a set."""
+        return {wish["name"] for group in self._book.lacking(plan.wishes).values() for wish in group}
 
     def serving(self, plan):
         """The endpoints that get new requests by the router's configuration, as a set."""
@@ -228,7 +231,7 @@ class Switchover:
         for name in plan.services:
             new, old = ([str(e) for e in endpoints if e.service == name] for endpoints in (plan.new, plan.old))
             self._emit("switch", service=name, **{"from": new, "to": old})
-        self._router.remove_previews(plan.new)
+        self._router.remove_previews(self.app, {self.deployment})
         self.drain(plan, plan.new)
         self._router.remove_endpoints(plan.new)
         self._book.put(self._before, list(plan.services))
@@ -283,7 +286,7 @@ class Switchover:
         """
         deployments = {endpoint.deployment for endpoint in plan.old} | ({old} if old else set())
         gone = [replica for replica in self._runtime.list(self.app) if replica.deployment in deployments - {self.deployment}]
-        self._router.remove_previews(plan.old)
+        self._router.remove_previews(self.app, deployments - {self.deployment})
         self._settle(plan.old)
         if gone:
             self._runtime.remove(gone)

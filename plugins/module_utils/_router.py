@@ -157,10 +157,38 @@ class Router:
         """
         raise NotImplementedError
 
-    def remove_previews(self, endpoints):
-        """Forget the Domains that lead to one of ``endpoints`` alone."""
-        servers = {(endpoint.app, endpoint.name) for endpoint in endpoints}
-        self.change_domains(remove=[key for key, domain in self.domains().items() if (domain.app, domain.server) in servers])
+    def remove_previews(self, app, deployments):
+        """Forget the Domains that lead to single endpoints of ``deployments`` (ids)."""
+        own = {key: domain.server.partition("-")[0] for key, domain in self.domains().items() if domain.app == app and domain.server}
+        self.change_domains(remove=[key for key, deployment in own.items() if deployment in deployments])
+
+    def certificates(self):
+        """The certificates that the running router has: ``{name: fingerprint}``."""
+        raise NotImplementedError
+
+    def set_certificate(self, names, pem):
+        """Serve ``names`` with the certificate of ``pem`` (key, leaf, chain), on disk and in the running router, without a reload.
+
+        It is called by the first of the names (of normalise_domain), and takes the place of the one of that name. Returns True when something changed.
+        Raises ``certificate_invalid`` when the router cannot load it.
+        """
+        raise NotImplementedError
+
+    def fingerprint(self, pem):
+        """What ``certificates`` calls the certificate of ``pem``."""
+        raise NotImplementedError
+
+    def remove_certificate(self, name):
+        """Forget the certificate called ``name``. Returns True when it was known."""
+        raise NotImplementedError
+
+    def set_challenge(self, token, answer):
+        """Answer ``/.well-known/acme-challenge/<token>`` of every name with ``answer``, and nothing else below that path."""
+        raise NotImplementedError
+
+    def remove_challenge(self, token):
+        """Forget a challenge."""
+        raise NotImplementedError
 
     def counters(self, app, service):
         """The Counters of a service; all zero when it has no backend."""

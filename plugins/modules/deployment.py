@@ -44,11 +44,24 @@ options:
   settings:
     description: The settings of C(hitless.yml). The action plugin makes O(plan) and O(source) of them.
     type: dict
+  origin:
+    description:
+      - What is deployed instead of the source in O(settings), a folder, an archive, a git URL,
+        or a dictionary with C(git) and what else C(source) in C(hitless.yml) has.
+      - The action plugin takes it.
+    type: raw
+  ref:
+    description: Branch, tag or commit of a git source, over that of O(settings). The action plugin takes it.
+    type: str
+  builder:
+    description: The builder, over that of O(settings). The action plugin takes it.
+    type: str
+    choices: [auto, native, dockerfile, image, nixpacks, railpack]
   plan:
     description: The resolved app.
     type: dict
   source:
-    description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author) and C(dirty).
+    description: The source as C(digest), C(bytes), C(branch), C(commit), C(message), C(author), C(dirty), and of a git source C(url) and C(ref).
     type: dict
     default: {}
   planned:
@@ -194,6 +207,9 @@ ARGUMENTS = {
     "deployment": {"type": "str"},
     "kind": {"type": "str", "choices": ["deploy", "rollback", "restart"], "default": "deploy"},
     "settings": {"type": "dict"},
+    "origin": {"type": "raw"},
+    "ref": {"type": "str"},
+    "builder": {"type": "str", "choices": ["auto", "native", "dockerfile", "image", "nixpacks", "railpack"]},
     "plan": {"type": "dict"},
     "source": {"type": "dict", "default": {}},
     "planned": {"type": "dict"},

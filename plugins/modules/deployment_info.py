@@ -62,18 +62,28 @@ data:
   returned: success
   type: dict
   sample: {current: {id: "20261121080000", status: RUNNING}, under_way: null, replicas: []}
+events:
+  description: With I(what=status), a C(warning) for every certificate of the app that ends soon and is not renewed.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 """
 
 import os
+from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._certificates import expiry_warnings, listing
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
-from ansible_collections.hitless.paas.plugins.module_utils._record import PHASES, Record
+from ansible_collections.hitless.paas.plugins.module_utils._record import PHASES, Record, now
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 
+# Steps of a build that have a log of their own, beside the phases.
+BUILD_HOOKS = ("pre", "post")
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "what": {"type": "str", "choices": ["status", "ps", "events", "logs"], "default": "status"},
@@ -129,8 +139,9 @@ def logs(paths, params):
         record = records[-1]
     else:
         raise HitlessError("deployment_unknown", "%s was never deployed on this host." % paths.app, "hitless deploy")
-    names = [params["phase"]] if params["phase"] else list(PHASES)
-    if set(names) - set(PHASES):
+    # The log of the build has the steps that have a log of their own as well.
+    names = [params["phase"]] if params["phase"] else [name for name in PHASES if name != "install"]
+    if set(names) - set(PHASES) - set(BUILD_HOOKS):
         raise HitlessError("usage", "There is no phase %r." % params["phase"], "The phases are: %s." % " ".join(PHASES))
     lines = [line for name in names for line in tail(paths.log(record.id, name), params["lines"])]
     if not params["phase"]:
@@ -149,6 +160,14 @@ def tail(path, lines):
         return stream.read().splitlines()[-lines:]
 
 
+def expiry_events(app, what):
+    """``warning`` events for certificates of the app that will end, when its status is asked for."""
+    if what != "status":
+        return []
+    warnings = expiry_warnings(listing(app), datetime.now(timezone.utc).replace(tzinfo=None))
+    return [dict(warning, event="warning", time=now()) for warning in warnings]
+
+
 _ANSWERS = {"status": status, "ps": ps, "events": events, "logs": logs}
 
 
@@ -160,7 +179,7 @@ def main():
         data = _ANSWERS[module.params["what"]](paths, module.params)
     except HitlessError as error:
         module.fail_json(**error.as_result())
-    module.exit_json(changed=False, data=data)
+    module.exit_json(changed=False, data=data, events=expiry_events(paths.app, module.params["what"]))
 
 
 if __name__ == "__main__":

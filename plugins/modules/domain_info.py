@@ -92,7 +92,7 @@ domains:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.hitless.paas.plugins.module_utils import _domains
+from ansible_collections.hitless.paas.plugins.module_utils import _certificates, _domains
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
@@ -112,7 +112,7 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     try:
-        book = DomainBook(AppPaths(check_name("app", params["app"])), router(params["router"]))
+        book = DomainBook(AppPaths(check_name("app", params["app"])), router(params["router"]), _certificates.live_names)
         wishes = book.wishes()
         domains = _domains.table(wishes, book.wanted(wishes, book.services()), (params["http_port"], params["https_port"]))
     except HitlessError as error:

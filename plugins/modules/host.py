@@ -64,35 +64,19 @@ host:
 """
 
 import os
-from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils import _host_setup
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_json
 from ansible_collections.hitless.paas.plugins.module_utils._host_checks import gather, refusal
 from ansible_collections.hitless.paas.plugins.module_utils._host_config import config_digest
+from ansible_collections.hitless.paas.plugins.module_utils._marker import mark, marked
 from ansible_collections.hitless.paas.plugins.module_utils._paths import MARKER_CONFIGURED, MARKER_CREATED
 
 ARGUMENTS = {
     "state": {"type": "str", "choices": ["checked", "created", "configured"], "default": "checked"},
     "force": {"type": "bool", "default": False},
 }
-
-
-def marked(path):
-    """The digest in a marker, or None."""
-    try:
-        marker = read_json(path, {})
-    except ValueError:
-        return None
-    return marker.get("digest") if isinstance(marker, dict) else None
-
-
-def mark(path, digest):
-    """Write a marker."""
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-    write_json(path, {"v": 1, "time": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"), "digest": digest})
 
 
 def checked_facts():

@@ -21,6 +21,20 @@ options:
       - The settings of the app, as the inventory plugin reads them from C(hitless.yml).
     type: dict
     required: true
+  origin:
+    description:
+      - What is planned instead of the source in O(settings), a folder, an archive, a git URL,
+        or a dictionary with C(git) and what else C(source) in C(hitless.yml) has.
+    type: raw
+  ref:
+    description:
+      - Branch, tag or commit of a git source, over that of O(settings).
+    type: str
+  builder:
+    description:
+      - The builder, over that of O(settings).
+    type: str
+    choices: [auto, native, dockerfile, image, nixpacks, railpack]
   distribution:
     description:
       - The distribution of the hosts, for warnings about versions, for example V(debian-12).

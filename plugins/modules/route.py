@@ -31,6 +31,14 @@ options:
     description: Id of the deployment that takes over.
     type: str
     required: true
+  state:
+    description:
+      - Where to stop. With V(switched) the new replicas take over and the old ones stay as they are, so that it can be taken back.
+      - V(drained) goes on from there. With V(done) it is both in one run.
+      - On several hosts it is V(switched) on all of them before it is V(drained) on any.
+    type: str
+    choices: [done, switched, drained]
+    default: done
   replicas:
     description: The new replicas, as lists of C(n), C(address) and C(port) by service; replicas of workers may be among them.
     type: dict
@@ -58,13 +66,6 @@ options:
       - The deployment can be seen at C(<deployment>.<app>.) and this domain, before it takes over and until its replicas stop.
       - That name leads to the first replica of the service that the app's names lead to, and to no other.
     type: str
-  part:
-    description:
-      - With V(switch) the old replicas stay beside the new ones, so that the deployment can still go back, and a later run with V(drain) stops them.
-      - On several hosts all of them switch before any of them drains.
-    type: str
-    choices: [all, switch, drain]
-    default: all
   old:
     description:
       - Id of the deployment to stop.
@@ -118,6 +119,12 @@ deployment:
   returned: always
   type: dict
   sample: {id: "20261121080000", requests: {sent: 120, failed: 0, held: 0, cut: 0}, phases: [], urls: ["http://shop.example.com"]}
+uncovered:
+  description: Names that are to have a certificate and have none yet.
+  returned: success, and not in check mode
+  type: list
+  elements: str
+  sample: [shop.example.com]
 events:
   description: What happened, in order.
   returned: always
@@ -127,25 +134,26 @@ events:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._certificates import live_names
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._domains import url
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_deployment, check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._route import Switchover, difference
-from ansible_collections.hitless.paas.plugins.module_utils._router import Counters, router
+from ansible_collections.hitless.paas.plugins.module_utils._router import router
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "deployment": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["done", "switched", "drained"], "default": "done"},
     "replicas": {"type": "dict", "required": True},
     "services": {"type": "dict", "required": True},
     "domains": {"type": "list", "elements": "raw", "default": []},
     "addresses": {"type": "list", "elements": "str", "default": []},
     "old": {"type": "str"},
-    "part": {"type": "str", "choices": ["all", "switch", "drain"], "default": "all"},
     "preview_domain": {"type": "str"},
     "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
     "runtime": {"type": "str", "default": "systemd"},
@@ -159,7 +167,7 @@ ARGUMENTS = {
 def _switchover(params, emit):
     deployment, app = check_deployment(params["deployment"]), check_name("app", params["app"])
     routes = router(params["router"])
-    book = DomainBook(AppPaths(app), routes)
+    book = DomainBook(AppPaths(app), routes, live_names)
     return Switchover(app, deployment, routes, runtime(params["runtime"]), book, emit, (params["http_port"], params["https_port"]))
 
 
@@ -167,31 +175,30 @@ def _plan(steps, params):
     return steps.plan(params["services"], params["replicas"], params["domains"], params["addresses"], params["preview_domain"])
 
 
-def _go(steps, plan, record, old, part):
-    """The steps of a part in order; the record says how the requests fared, whether it ends well or not."""
-    before = Counters(*record.values.pop("counted")) if part == "drain" else steps.counters(plan)
-    cut = 0
-    try:
-        if part != "drain":
-            _switch(steps, plan, record)
-        if part == "switch":
-            record["counted"] = list(before)
-            return
-        with record.phase("drain"):
-            cut = steps.drain(plan, plan.old)
-            steps.retire(plan, old)
-    finally:
-        counted = difference(before, steps.counters(plan))
-        record["requests"] = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
-
-
-def _switch(steps, plan, record):
+def _take_over(steps, plan, record):
+    """Send new requests to the new replicas, and watch them."""
     with record.phase("switch"):
         steps.switch(plan)
         switched = steps.counters(plan)
         steps.check(plan)
     with record.phase("bake"):
         steps.bake(plan, switched)
+
+
+def _go(steps, plan, record, params):
+    """Every step in order; the record says how the requests fared, whether it ends well or not."""
+    before, cut = steps.counters(plan), 0
+    try:
+        if params["state"] != "drained":
+            _take_over(steps, plan, record)
+        if params["state"] != "switched":
+            with record.phase("drain"):
+                cut = steps.drain(plan, plan.old)
+                steps.retire(plan, params["old"] or record["previous"])
+    finally:
+        counted = difference(before, steps.counters(plan))
+        seen = {"sent": counted.sent, "failed": counted.failed, "held": counted.held, "cut": cut}
+        record["requests"] = {name: record["requests"][name] + count for name, count in seen.items()}
 
 
 def _result(plan, serving):
@@ -210,8 +217,8 @@ def _work(params):
         ports = (params["public_port"], params["public_https_port"])
         record["urls"] = [url(domain, ports) for domain in plan.domains]
         record["preview_url"] = url(plan.preview, ports) if plan.preview else None
-        _go(steps, plan, record, params["old"] or record["previous"], params["part"])
-        return _result(plan, serving)
+        _go(steps, plan, record, params)
+        return dict(_result(plan, serving), uncovered=sorted(steps.uncovered(plan)))
 
     return work
 

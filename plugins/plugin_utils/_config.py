@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.hitless.paas.plugins.module_utils import _domains as _wishes
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _dotenv, _yaml
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import origin_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._yaml import Document, Key, Problem, dotted
 
 if TYPE_CHECKING:
@@ -401,14 +402,15 @@ def _check_target(key: Key, target: Mapping[str, Any], document: Document, file:
         yield _problem(document, file, (*key, "hosts"), "is missing; provider byos needs the hosts")
     if provider != "byos" and target.get("hosts"):
         yield _problem(document, file, (*key, "hosts"), f"is set, but provider {provider} makes its own server; allowed: provider: byos")
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, int], str] = {}
     for index, text in enumerate(target.get("hosts", ())):
         host, port = host_parts(text)[1:]
         if port is not None and not 1 <= port <= 65535:
             yield _problem(document, file, (*key, "hosts", index), f"has the port {port}; allowed: 1 to 65535")
-        if host in seen:
-            yield _problem(document, file, (*key, "hosts", index), f"is the same host as {seen[host]}; allowed: each once")
-        seen[host] = text
+        login = (host, port or target.get("port", 22))
+        if login in seen:
+            yield _problem(document, file, (*key, "hosts", index), f"is the same host as {seen[login]}; allowed: each once")
+        seen[login] = text
 
 
 def host_parts(text: str) -> tuple[str | None, str, int | None]:
@@ -500,24 +502,29 @@ def _settings(
     options = dict((data.get("targets") or {}).get(target) or {})
     merged = _over(data, {key: options.pop(key) for key in _TARGET_OVERRIDES if key in options})
     properties = schema()["properties"]
-    names = ("build", "hooks", "lock", "mounts", "domains", "preview_domain", "keep_releases", "runtime", "router")
+    names = ("build", "hooks", "lock", "mounts", "domains", "certificates", "preview_domain", "keep_releases", "runtime", "router")
     fill = {name: _filled(properties[name], merged.get(name)) for name in names}
     services = {name: _service(service) for name, service in (merged.get("services") or {}).items()}
     values = {
-        "app": data["app"], "target": target, "source": str(root), "provider": _provider(options, root), "services": services, **fill,
-        "domains": [_domain(given, options) for given in fill["domains"]], "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
+        "app": data["app"], "target": target, "source": origin_of(data.get("source"), str(root)),
+        "provider": _provider(options, root), "services": services, **fill,
+        "domains": [_domain(given, fill["certificates"], options) for given in fill["domains"]],
+        "preview_domain": fill["preview_domain"] and fill["preview_domain"].lower(),
     }  # fmt: skip
     env = {**dotenv, **(merged.get("env") or {}), **secrets}
     secret_names = sorted({*dotenv, *secrets, *missing} - (set(merged.get("env") or {}) - set(secrets)))
     return Settings(values, env, secret_names, missing, path)
 
 
-def _domain(given: str | Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
-    """One domain with all that it can have. No certificate authority sees the server in a local container: there TLS has to be asked for."""
-    wish: dict[str, Any] = _wishes.checked(given, "config")
-    asked = given.get("tls") if isinstance(given, Mapping) else None
+def _domain(given: str | Mapping[str, Any], certificates: Mapping[str, Any], target: Mapping[str, Any]) -> dict[str, Any]:
+    """One domain with all that it can have. No public authority sees the server in a local container: there TLS has to be asked for."""
+    asked: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)
+    special = {key: value for key, value in (asked.get("certificate") or {}).items() if value is not None}
+    wish: dict[str, Any] = _wishes.checked({**asked, "certificate": {**certificates, **special}}, "config")
     del wish["from"]
-    return {**wish, "tls": False, "hsts": None} if asked is None and _provider_name(target) == "docker" else wish
+    helped = wish["certificate"].get("server") or wish["certificate"].get("own")
+    unseen = asked.get("tls") is None and _provider_name(target) == "docker" and not helped
+    return {**wish, "tls": False, "hsts": None} if unseen else wish
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -567,7 +574,7 @@ def _filled(rule: Mapping[str, Any], value: Any) -> Any:
         rule = {**schema()["$defs"][rule["$ref"].rpartition("/")[2]], **rule}
     if value is None:
         value = copy.deepcopy(rule.get("default"))
-    if "properties" in rule and rule.get("type") == "object":
+    if "properties" in rule and (rule.get("type") == "object" or isinstance(value, dict)):
         given = value or {}
         return {name: _filled(inner, given.get(name)) for name, inner in rule["properties"].items()}
     if value is not None and rule.get("x-type") in ("duration", "size"):

@@ -47,8 +47,10 @@ def _connections(settings: Settings, created: Mapping[str, Any] | None, is_root:
     if provider["name"] != "byos":
         yield f"{settings.app}-{settings.target}", _created(dict(created)) if created else {}
         return
-    for text in provider["hosts"]:
-        name = host_parts(text)[1]
+    addresses = [host_parts(text)[1] for text in provider["hosts"]]
+    for text, address in zip(provider["hosts"], addresses, strict=True):
+        # Servers behind one address differ in their ports.
+        name = f"{address}-{host_parts(text)[2] or provider['port']}" if addresses.count(address) > 1 else address
         yield name, _local(is_root) if text in ("localhost", "local") else _login(_byos(provider, text))
 
 

@@ -8,26 +8,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.hitless.paas.plugins.plugin_utils._builders import builder_fault, why_builder
+from ansible_collections.hitless.paas.plugins.plugin_utils._tools import tool_said
+
 # Rows of the table that come from the build, in this order, and the decisions that explain them.
-_BUILD_ROWS = (("builder", "builder"), ("install", "package manager"), ("build", "build"), ("output", "output"), ("toolchain", ""), ("lockfiles", ""))
+_BUILD_ROWS = (("install", "package manager"), ("build", "build"), ("output", "output"), ("toolchain", ""), ("lockfiles", ""))
 
 
-def plan_table(plan: Mapping[str, Any], app: Mapping[str, Any]) -> list[dict[str, str]]:
+def plan_table(plan: Mapping[str, Any], app: Mapping[str, Any], asked: str | None = None) -> list[dict[str, str]]:
     """Rows of ``hitless plan``.
 
     Args:
         plan: ``Plan.as_dict()``.
         app: what ``resolve`` made of it.
+        asked: the builder that the settings name.
 
     Returns:
         One row a fact, each with ``what``, ``value`` and ``why`` (the file that decided, or where else it comes from).
     """
     rows = [_row(plan, what, plan[what.replace(" ", "_")], what) for what in ("language", "version", "framework", "package manager")]
+    rows.append({"what": "builder", "value": app["build"]["builder"], "why": why_builder(asked, plan)})
     rows += [_build_row(plan, app["build"], key, reason) for key, reason in _BUILD_ROWS]
+    if app["build"].get("tool"):
+        rows.append({"what": "mise", "value": tool_said(app["build"]["tool"]), "why": _file(plan, "version")})
     rows += [_service_row(plan, name, service) for name, service in app["services"].items()]
     for name in ("pre_deploy", "post_deploy"):
         command = app["hooks"].get(name)
         rows.append({"what": name, "value": command or "", "why": _file(plan, name) if command == plan["hooks"].get(name) else "hitless.yml"})
+    fault = builder_fault(app["build"]["builder"], app.get("runtime"))
+    rows += [{"what": "warning", "value": f"{fault} A deploy is refused.", "why": ""}] if fault else []
     rows += [{"what": "warning", "value": warning, "why": ""} for warning in plan["warnings"]]
     return [row for row in rows if row["value"]]
 

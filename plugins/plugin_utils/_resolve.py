@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.hitless.paas.plugins.module_utils._domains import refuse_services
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import Plan, Tree, combine, detect, move
+from ansible_collections.hitless.paas.plugins.plugin_utils._tools import tool_of, with_tool
 
 # What a service that hitless.yml does not name runs with; the same as the defaults of hitless.yml.
 _SERVICE = {
@@ -84,7 +85,7 @@ def resolve(settings: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, A
     app["services"] = _services(settings.get("services") or {}, plan, app["build"])
     refuse_services(app.get("domains", ()), [name for name, service in app["services"].items() if service["type"] != "worker"])
     app["hooks"] = _hooks(settings.get("hooks") or {}, plan)
-    app["env"] = dict(plan["env"])
+    app["env"] = with_tool(plan["env"], app["build"]["tool"])
     return app
 
 
@@ -98,6 +99,7 @@ def _build(given: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("toolchain", "lockfiles", "dependency_dirs", "build_env"):
         build[key] = list(plan[key])
     build["spa"] = plan["spa"]
+    build["tool"] = tool_of(plan["language"], plan["version"])
     return build
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import stat
 import subprocess
 import tempfile
@@ -64,21 +65,49 @@ class Source:
     warnings: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Which files of a folder count; as in ``Source``, but nothing was read."""
+
+    folder: str
+    files: list[str]
+    git: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+
+def list_source(folder: str | os.PathLike[str]) -> Listing:
+    """Which files the source in ``folder`` has.
+
+    Raises:
+        HitlessError: ``source_invalid`` when the folder is missing, or holds what cannot be deployed as it is.
+    """
+    root = os.path.abspath(folder)
+    if not os.path.isdir(root):
+        raise _invalid("The source %s does not exist." % root, "Set `source` to the folder that holds the app, an archive of it, or a git URL.")
+    found = _Found()
+    git = _list(root, found)
+    rules = _rules_of(os.path.join(root, IGNORE_FILE), "")
+
+    def counts(path: str) -> bool:
+        return not is_left_out(path) and not ignores_within(rules, path)
+
+    _refuse_missing(root, [path for path in found.missing if counts(path)])
+    _refuse_special([path for path in found.special if counts(path)])
+    return Listing(root, sorted((path for path in dict.fromkeys(found.paths) if counts(path)), key=os.fsencode), git, found.warnings)
+
+
 def inspect(folder: str | os.PathLike[str]) -> Source:
     """Read the source in ``folder``.
 
     Raises:
         HitlessError: ``source_invalid`` when the folder is missing or empty, or holds what cannot be deployed as it is.
     """
-    root = os.path.abspath(folder)
-    if not os.path.isdir(root):
-        raise _invalid("The source folder %s does not exist." % root, "Set `source` to the folder that holds the app.")
-    git, listed, warnings = _list(root)
-    paths = sorted(_chosen(root, listed), key=os.fsencode)
-    entries, size, pointers = _read(root, paths)
+    listing = list_source(folder)
+    entries, size, pointers = _read(listing.folder, listing.files)
     if not entries:
-        raise _invalid("The source folder %s holds no file that can be deployed." % root, "Check .gitignore and %s." % IGNORE_FILE)
-    return Source(root, tree_digest(entries), [entry.path for entry in entries], size, git, warnings + _pointer_warnings(pointers))
+        raise _invalid("The source folder %s holds no file that can be deployed." % listing.folder, "Check .gitignore and %s." % IGNORE_FILE)
+    warnings = listing.warnings + _pointer_warnings(pointers)
+    return Source(listing.folder, tree_digest(entries), [entry.path for entry in entries], size, listing.git, warnings)
 
 
 def tree_digest(entries: Iterable[Entry]) -> str:
@@ -110,54 +139,104 @@ def _invalid(message: str, hint: str) -> HitlessError:
 # --- which files ---------------------------------------------------------------------------------------------------
 
 
-def _list(root: str) -> tuple[dict[str, Any], Iterable[str], list[str]]:
-    """The git metadata, the paths before the fixed exclusions, and warnings."""
+@dataclass
+class _Found:
+    """What a walk comes across.
+
+    Attributes:
+        paths: files and links, before the fixed exclusions.
+        missing: submodules that are not checked out.
+        special: FIFOs, sockets and devices.
+        warnings: sentences for people.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def _list(root: str, found: _Found) -> dict[str, Any]:
+    """Fill ``found``, and return the git metadata."""
     nothing: dict[str, Any] = {"branch": None, "commit": None, "message": None, "author": None, "dirty": False}
     inside, complaint = _git(root, "rev-parse", "--is-inside-work-tree")
     if inside.strip() != b"true":
-        warnings = [] if "not a git repository" in complaint else ["git cannot read %s (%s): the source is taken as a plain folder." % (root, complaint)]
+        if complaint and "not a git repository" not in complaint:
+            found.warnings.append("git cannot read %s (%s): the source is taken as a plain folder." % (root, complaint))
         empty: list[str] = []
-        paths = list(_walk(root, "", [], empty))
-        return nothing, paths, (warnings if complaint else []) + _empty_warnings(empty)
-    warnings = []
-    paths = list(_git_files(root, "", warnings))
+        _walk(root, "", [], found, empty)
+        found.warnings += _empty_warnings(empty)
+        return nothing
+    _git_files(root, "", found)
     git = _git_metadata(root, nothing)
     if git["dirty"]:
-        warnings.append("%s has uncommitted changes; they are deployed too." % root)
-    return git, paths, warnings
+        found.warnings.append("%s has uncommitted changes; they are deployed too." % root)
+    return git
 
 
-def _chosen(root: str, paths: Iterable[str]) -> Iterator[str]:
-    rules = _rules_of(os.path.join(root, IGNORE_FILE), "")
-    return (path for path in dict.fromkeys(paths) if not is_left_out(path) and not ignores_within(rules, path))
+def _refuse_missing(root: str, submodules: list[str]) -> None:
+    if submodules:
+        message = "The source lacks the submodule%s %s: not checked out." % ("s" if len(submodules) > 1 else "", _some(submodules))
+        command = "git -C %s submodule update --init --recursive" % shlex.quote(root)
+        raise _invalid(message, "%s (of a git URL: source.submodules: true), or name it in %s." % (command, IGNORE_FILE))
 
 
-def _git(folder: str, *words: str) -> tuple[bytes, str]:
+def _refuse_special(paths: list[str]) -> None:
+    if paths:
+        message = "%s in the source is neither a file, a folder nor a link." % _some([repr(path) for path in paths])
+        raise _invalid(message, "Remove it, or name it in .gitignore or %s." % IGNORE_FILE)
+
+
+def _git(folder: str, *words: str, stdin: bytes = b"") -> tuple[bytes, str]:
     """The output and the first line of complaint of a git command that only reads; ("", "") where there is no git."""
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", folder, *words]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # An unpacked archive is no part of a repository that the cache may happen to be in.
+    environment |= {"LC_ALL": "C", "GIT_CEILING_DIRECTORIES": cache_folder()}
     try:
-        done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL, env={**environment, "LC_ALL": "C"})
+        done = subprocess.run(command, capture_output=True, check=False, input=stdin, env=environment)
     except FileNotFoundError:
         return b"", ""
     complaint = done.stderr.decode("utf-8", "replace").strip().splitlines()
     return (done.stdout, "") if done.returncode == 0 else (b"", complaint[0] if complaint else "git ended with status %d" % done.returncode)
 
 
-def _git_files(root: str, prefix: str, warnings: list[str]) -> Iterator[str]:
+def _git_files(root: str, prefix: str, found: _Found) -> None:
     """Tracked files, and untracked ones that are not ignored, those of submodules and nested checkouts too."""
-    listed, _complaint = _git(os.path.join(root, prefix), "ls-files", "--cached", "--others", "--exclude-standard", "-z")
+    here = os.path.join(root, prefix)
+    listed, _complaint = _git(here, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
     for name in listed.split(b"\0"):
         if not name:
             continue
         path = prefix + os.fsdecode(name).rstrip("/")
         full = os.path.join(root, path)
         if not os.path.isdir(full) or os.path.islink(full):
-            yield path
+            found.paths.append(path)
         elif os.path.lexists(os.path.join(full, ".git")):
-            yield from _git_files(root, path + "/", warnings)
+            _git_files(root, path + "/", found)
         else:
-            warnings.append("The submodule %s is not checked out, so it is missing from what is deployed: git submodule update --init" % path)
+            found.missing.append(path)
+    special = list(_special_files(here, here, ""))
+    if special:
+        names = b"".join(os.fsencode(path) + b"\0" for path in special)
+        ignored = set(_git(here, "check-ignore", "-z", "--stdin", stdin=names)[0].split(b"\0"))
+        found.special += [prefix + path for path in special if os.fsencode(path) not in ignored]
+
+
+def _special_files(top: str, folder: str, prefix: str, ignored: frozenset[str] | None = None) -> Iterator[str]:
+    """What git passes over in silence: FIFOs, sockets and devices, outside of ignored folders and other checkouts."""
+    if ignored is None:
+        listed, _complaint = _git(top, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        ignored = frozenset(os.fsdecode(name) for name in listed.split(b"\0") if name.endswith(b"/"))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = prefix + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                inner = path + "/"
+                if entry.name not in LEFT_OUT and inner not in ignored and not os.path.lexists(os.path.join(entry.path, ".git")):
+                    yield from _special_files(top, entry.path, inner, ignored)
+            elif not entry.is_symlink() and not entry.is_file(follow_symlinks=False):
+                yield path
 
 
 def _git_metadata(root: str, nothing: dict[str, Any]) -> dict[str, Any]:
@@ -170,7 +249,7 @@ def _git_metadata(root: str, nothing: dict[str, Any]) -> dict[str, Any]:
     return {**nothing, "branch": None if branch == "(detached)" else branch, "commit": commit, "message": message, "author": author, "dirty": dirty}
 
 
-def _walk(root: str, folder: str, outer: list[Rule], empty: list[str]) -> Iterator[str]:
+def _walk(root: str, folder: str, outer: list[Rule], found: _Found, empty: list[str]) -> None:
     """The files of a folder that is not a git checkout, by the .gitignore files in it."""
     rules = outer + _rules_of(os.path.join(root, folder, ".gitignore"), folder)
     entries = sorted(os.scandir(os.path.join(root, folder)), key=lambda entry: entry.name)
@@ -182,9 +261,11 @@ def _walk(root: str, folder: str, outer: list[Rule], empty: list[str]) -> Iterat
         if is_left_out(path) or ignores(rules, path, is_folder):
             continue
         if is_folder:
-            yield from _walk(root, path, rules, empty)
+            _walk(root, path, rules, found, empty)
+        elif entry.is_symlink() or entry.is_file(follow_symlinks=False):
+            found.paths.append(path)
         else:
-            yield path
+            found.special.append(path)
 
 
 def _rules_of(path: str, folder: str) -> list[Rule]:

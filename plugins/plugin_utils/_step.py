@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from types import ModuleType
@@ -17,6 +19,7 @@ from ansible.utils.display import Display
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _library
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
+from ansible_collections.hitless.paas.plugins.plugin_utils._origin import Origin, token_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX
 
 HIDDEN = "********"
@@ -71,7 +74,9 @@ class StepAction(ActionBase):  # type: ignore[misc]
         """Show one event as one line that the translator picks up, from whichever process this is."""
         about = {"app": self._about("app"), "target": self._about("target"), "deployment": self._task.args.get("deployment")}
         line = {"event": event, "time": now(), "host": self._task_vars.get("inventory_hostname"), **about, **fields}
-        Display().display(EVENT_PREFIX + json.dumps(redact(line, self._secrets), ensure_ascii=False, sort_keys=True))
+        text = json.dumps(redact(line, self._secrets), ensure_ascii=False, sort_keys=True)
+        # Readers of lines take these characters for ends of lines, which JSON does not.
+        Display().display(EVENT_PREFIX + re.sub("[\x85\u2028\u2029]", lambda end: "\\u%04x" % ord(end[0]), text))
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Announce the first phase, run the step, then emit what the module reports."""
@@ -142,6 +147,12 @@ class StepAction(ActionBase):  # type: ignore[misc]
     @property
     def _task_host(self) -> str:
         return str(self._task_vars.get("inventory_hostname"))
+
+    def source_secrets(self, origin: Origin) -> dict[str, str]:
+        """The value of the token that a git source needs, if it names one; from now on it is hidden in what this task says."""
+        found = token_of(origin, self._templar.template(self._task_vars.get("hitless_secrets")), self._task_vars.get("hitless_env"), os.environ)
+        self._secrets = sorted({*self._secrets, *filter(None, found.values())}, key=len, reverse=True)
+        return found
 
     def _about(self, what: str) -> str | None:
         given = self._task.args.get(what)

@@ -13,7 +13,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.hitless.paas.plugins.module_utils._errors import EXIT_CONFIG, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NEEDS_PERSON, EXIT_UNREACHABLE
+from ansible_collections.hitless.paas.plugins.module_utils._errors import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_NEEDS_PERSON,
+    EXIT_UNREACHABLE,
+)
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import LAST, VERSION, now, parse
 
 EVENT_PREFIX = "@hitless "
@@ -88,8 +94,10 @@ class Translator:
             return []
         try:
             raw = json.loads(text[len(EVENT_PREFIX) :])
+            if raw["event"] == "log" and "lines" in raw:
+                return self._log_lines(raw)
             body: dict[str, Any] = dict(parse(raw))
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, KeyError):
             return []
         self._learn(raw)
         if body["event"] == "phase" and body["state"] in ("running", "failed"):
@@ -100,6 +108,13 @@ class Translator:
             self._last.append((raw, body))
             return []
         return [self._event(body, raw)]
+
+    def _log_lines(self, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The events of lines that came together."""
+        lines = [str(line) for line in raw["lines"]]
+        body = dict(parse({**{key: value for key, value in raw.items() if key != "lines"}, "line": ""}))
+        self._learn(raw)
+        return [self._event({**body, "line": line}, raw) for line in lines]
 
     def feed_failed(self, host: str | None, task: str, result: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A task failed for good; the caller leaves out those whose errors are ignored."""
@@ -134,7 +149,7 @@ class Translator:
         if kind == "runner_on_unreachable":
             return self.feed_unreachable(data.get("host"), data.get("res") or {})
         if kind == "verbose":
-            return [made for line in str(event.get("stdout") or "").splitlines() for made in self.feed_line(line)]
+            return [made for line in str(event.get("stdout") or "").split("\n") for made in self.feed_line(line)]
         return []
 
     def finish(self, rc: int) -> list[dict[str, Any]]:

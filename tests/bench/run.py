@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure the product on a server of its own, beside what it is compared to, and print tables. Nothing is left behind.
 
-python tests/bench/run.py [switches] [near] [far] [small] [--runs 5] [--switches 20]
+python tests/bench/run.py [switches] [near] [far] [small] [sources] [apps] [--runs 5] [--switches 20]
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(ROOT / "wrapper"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "wrapper"), str(ROOT / "tests"), str(ROOT / "build"), str(HERE)]
 
+import source  # noqa: E402
+from apps import first_and_again  # noqa: E402
 from loadgen import Load  # noqa: E402
 
 from hitless import _run  # noqa: E402
@@ -316,7 +318,25 @@ def tasks(bench: Bench) -> list[list[str]]:
     ]
 
 
-TABLES: dict[str, Callable[[Bench, argparse.Namespace], None]] = {"switches": switches, "near": near, "far": far, "small": small}
+def sources(bench: Bench, options: argparse.Namespace) -> None:
+    """What a source and the output of its build take."""
+    table("Sources and builds", ["what", "measured", "goal"], source.rows(bench, options.runs), f"Medians of {options.runs} runs.")
+
+
+def apps(bench: Bench, options: argparse.Namespace) -> None:
+    """Real apps: what only a first deploy installs."""
+    columns = ["deploy", "install (goal 0 after the first)", "build", "all"]
+    table("Real apps", columns, first_and_again(bench), "One run each. All of a first deploy has the Debian packages in it that the server lacked.")
+
+
+TABLES: dict[str, Callable[[Bench, argparse.Namespace], None]] = {
+    "switches": switches,
+    "near": near,
+    "far": far,
+    "small": small,
+    "sources": sources,
+    "apps": apps,
+}
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -70,6 +71,7 @@ class Host:
     port: int
     key: Path
     http_port: int
+    https_port: int
 
     def sh(self, script: str) -> str:
         """The output of a script that runs there as root."""
@@ -88,10 +90,11 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("state")
 
 
-@pytest.fixture(scope="session")
-def host(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    name = f"e2e-{os.getpid()}"
-    folder = tmp_path_factory.mktemp("made") / name
+@contextlib.contextmanager
+def made_host(about: str, state: Path, folders: pytest.TempPathFactory) -> Iterator[Host]:
+    """A server that the product makes and removes."""
+    name = f"{about}-{os.getpid()}"
+    folder = folders.mktemp("made") / name
     folder.mkdir()
     (folder / "hitless.yml").write_text(f"app: {name}\ntargets:\n  dev: {{provider: docker}}\n")
     try:
@@ -100,9 +103,15 @@ def host(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host
             assert done.returncode == 0, done.stdout + done.stderr
         made = state / "hitless" / name / "dev"
         target = json.loads((made / "target.json").read_text())
-        yield Host(target["container"], target["port"], made / "id_ed25519", target["http_port"])
+        yield Host(target["container"], target["port"], made / "id_ed25519", target["http_port"], target["https_port"])
     finally:
         command(folder, state, "destroy", "--yes")
+
+
+@pytest.fixture(scope="session")
+def host(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    with made_host("e2e", state, tmp_path_factory) as made:
+        yield made
 
 
 @dataclass
@@ -140,7 +149,7 @@ class App:
         """Deploy ``version``, which must work; its last event."""
         self.write(version, **settings)
         code, events = self.hitless("deploy")
-        assert code == 0, events[-1]
+        assert code == 0, {name: events[-1].get(name) for name in ("phase", "reason", "log_tail")}
         return events[-1]
 
     def get(self, path: str = "/") -> tuple[int, str]:

@@ -6,10 +6,13 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
-from conftest import App
+from authority import Authority
+from conftest import App, until
 from loadgen import Load
 
 
@@ -143,3 +146,86 @@ def test_each_deployment_is_seen_under_a_name_of_its_own_while_it_runs(app: App)
     assert code == 0
     assert ask(app, events[-1]["preview_url"].removeprefix("http://"))[:2] == (200, "1")
     assert ask(app, names[1])[0] == 404
+
+
+def ask_secured(app: App, name: str, authority: Authority) -> str:
+    """What is answered under ``name`` over TLS to a client that trusts ``authority``: the head and the body."""
+    context = ssl.create_default_context(cadata=authority.root)
+    with socket.create_connection(("127.0.0.1", app.host.https_port), timeout=60) as link, context.wrap_socket(link, server_hostname=name) as tls:
+        tls.sendall(f"GET / HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+        return b"".join(iter(lambda: tls.recv(65536), b"")).decode()
+
+
+def test_a_certificate_of_ones_own_is_served_and_goes_with_its_name(app: App) -> None:
+    app.deploy("1")
+    name, authority = f"own.{app.name}.test", Authority()
+    certificate, key = authority.chain(name, f"www.{name}")
+    (app.folder / "own.pem").write_text(certificate)
+    (app.folder / "own.key").write_text(key)
+    words = (name, f"www.{name}", "--certificate", "own.pem", "--key", "own.key", "--hsts", "300")
+    code, events = app.hitless("domain", "add", *words)
+    assert code == 0, events[-1]
+    said = ask_secured(app, name, authority)
+    assert said.endswith("\r\n\r\n1")
+    assert "strict-transport-security: max-age=300" in said.lower()
+    status, _body, headers = ask(app, name, "/x")
+    assert (status, headers["location"]) == (301, f"https://{name}/x")
+    assert app.hitless("domain", "add", *words)[1][-1]["changed"] is False
+    app.deploy("2")
+    app.host.sh("systemctl restart haproxy")
+    assert ask_secured(app, name, authority).endswith("\r\n\r\n2")
+    assert {row["url"]: row["https"] for row in listed(app).values() if row["name"] == name} == {f"https://{name}": True}
+    bad = app.hitless("domain", "add", f"else.{app.name}.test", "--certificate", "own.pem", "--key", "own.key")
+    assert (bad[0], bad[1][-1]["event"]) == (1, "failed")
+    assert ask(app, f"else.{app.name}.test")[0] == 404
+    assert app.hitless("domain", "remove", name)[0] == 0
+    assert ask(app, name)[0] == 404
+    assert ask_secured(app, f"www.{name}", authority).endswith("\r\n\r\n2")
+    assert app.hitless("domain", "remove", f"www.{name}")[0] == 0
+    assert "PRIVATE KEY" not in app.host.sh(f"cat /etc/haproxy/hitless/certs/{name}* 2>/dev/null || true")
+    assert key.splitlines()[1] not in repr(events)
+
+
+def test_a_certificate_that_cannot_be_had_leaves_everything_as_it_was(app: App) -> None:
+    app.deploy("1")
+    before = listed(app)
+    code, events = app.hitless("domain", "add", f"shop.{app.name}.example.com", "--acme-server", "https://127.0.0.1:1/dir")
+    assert (code, events[-1]["event"]) == (1, "failed")
+    assert "does not resolve" in events[-1]["reason"]
+    assert listed(app) == before
+    assert ask(app, f"shop.{app.name}.example.com")[0] == 404
+
+
+def test_a_deploy_serves_plain_and_warns_where_a_certificate_cannot_be_had(app: App) -> None:
+    name = f"shop.{app.name}.example.com"
+    app.write("1", domains=[app.domain, name], certificates={"server": "https://127.0.0.1:1/dir"})
+    code, events = app.hitless("deploy")
+    assert code == 0, events[-1]
+    assert [event["message"] for event in events if event["event"] == "warning" and name in event["message"]]
+    assert ask(app, name)[:2] == (200, "1")
+    code, events = app.hitless("domain", "sync")
+    assert (code, events[-1]["event"]) == (1, "failed")
+    assert ask(app, name)[:2] == (200, "1")
+
+
+def test_a_change_while_a_step_works_is_refused_when_it_has_waited(app: App) -> None:
+    app.deploy("1")
+    lock = f"/var/lib/hitless/{app.name}/step.lock"
+    holder = app.host.sh(f"setsid flock {lock} sleep 300 >/dev/null 2>&1 </dev/null & echo $!").strip()
+    until(lambda: app.host.sh(f"flock -n {lock} true && echo free || echo held").strip() == "held")
+    try:
+        code, events = app.hitless("domain", "add", f"x.{app.name}.test", "--no-tls", "--wait", "1")
+    finally:
+        app.host.sh(f"kill -- -{holder}")
+    assert (code, events[-1]["event"]) == (3, "failed")
+    assert ask(app, f"x.{app.name}.test")[0] == 404
+    assert app.hitless("domain", "add", f"x.{app.name}.test", "--no-tls")[0] == 0
+
+
+def test_an_app_without_domains_answers_to_a_name_of_its_own_until_it_has_one(app: App) -> None:
+    app.deploy("1", domains=[])
+    assert ask(app, f"{app.name}.localhost")[:2] == (200, "1")
+    assert {row["from"] for row in listed(app).values()} == {"default"}
+    app.deploy("1", domains=[f"{app.name}.test"])
+    assert ask(app, f"{app.name}.test")[:2] == (200, "1")
+    assert ask(app, f"{app.name}.localhost")[0] == 404

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import http.client
-import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import App, Host, command
+from conftest import App, Host, made_host
 
 WEB = {"command": "sh -c '[ ! -e /etc/fail-here ] || exit 3; exec python3 server.py'", "health": {"deadline": "20s"}}
 
@@ -57,21 +55,9 @@ def address(container: str) -> str:
 
 @pytest.fixture(scope="module")
 def pair(state: Path, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    name = f"e2e-second-{os.getpid()}"
-    folder = tmp_path_factory.mktemp("second") / name
-    folder.mkdir()
-    (folder / "hitless.yml").write_text(f"app: {name}\ntargets:\n  dev: {{provider: docker}}\n")
-    try:
-        for verb in ("create", "configure"):
-            done = command(folder, state, verb)
-            assert done.returncode == 0, done.stdout + done.stderr
-        made = state / "hitless" / name / "dev"
-        target = json.loads((made / "target.json").read_text())
-        second = Host(target["container"], target["port"], host.key, target["http_port"])
+    with made_host("second", state, tmp_path_factory) as second:
         second.sh(f"echo '{host.key.with_suffix('.pub').read_text().strip()}' >> /root/.ssh/authorized_keys")
         yield Pair((address(host.container), address(second.container)), (host, second))
-    finally:
-        command(folder, state, "destroy", "--yes")
 
 
 @pytest.fixture
@@ -140,3 +126,27 @@ def test_an_unreachable_host_leaves_all_as_they_are(both: App, pair: Pair) -> No
     assert pair.addresses[1] in events[-1]["reason"]
     assert pair.served(both) == [(200, "1"), (200, "1")]
     assert both.hitless("deploy")[0] == 4
+
+
+def test_a_host_that_turns_sick_after_the_switch_takes_every_host_back(both: App, pair: Pair) -> None:
+    both.deploy("1")
+    dies_on_one = "sh -c 'if [ -e /etc/fail-here ]; then exec timeout 4 python3 server.py; fi; exec python3 server.py'"
+    both.write("2", services={"web": {**WEB, "command": dies_on_one, "bake": "8s"}})
+    pair.hosts[1].sh("touch /etc/fail-here")
+    code, events = both.hitless("deploy")
+    pair.hosts[1].sh("rm /etc/fail-here")
+    assert (code, events[-1]["event"], events[-1]["rolled_back"]) == (1, "failed", True)
+    assert {event["host"] for event in events if event["event"] == "switch"} == set(pair.addresses)
+    assert pair.served(both) == [(200, "1"), (200, "1")]
+    assert pair.replicas(both) == [1, 1]
+
+
+def test_a_failed_hook_stops_the_deployment_everywhere_before_any_traffic_moves(both: App, pair: Pair) -> None:
+    both.deploy("1")
+    both.write("2", hooks={"pre_deploy": "exit 3"})
+    code, events = both.hitless("deploy")
+    assert (code, events[-1]["phase"]) == (1, "pre_deploy")
+    assert not [event for event in events if event["event"] == "switch"]
+    assert pair.served(both) == [(200, "1"), (200, "1")]
+    both.deploy("2", hooks={})
+    assert pair.served(both) == [(200, "2"), (200, "2")]

@@ -21,7 +21,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy import HaproxyRouter
-from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_domains, render_main
+from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import Layout, render_challenges, render_domains, render_main
 from ansible_collections.hitless.paas.plugins.module_utils._router import Domain, Endpoint
 
 _WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -143,6 +143,7 @@ class Haproxy:
         )
         (folder / "haproxy.cfg").write_text(render_main(self.layout))
         (folder / "maps/domains.map").write_text(render_domains({}))
+        (folder / "maps/challenges.map").write_text(render_challenges({}))
         (folder / "certs/default.pem").write_text(self_signed("hitless.invalid"))
         (folder / "certs/list").write_text("%s/certs/default.pem\n" % folder)
         self.log = folder / "log"
@@ -193,6 +194,11 @@ class Haproxy:
             link.sendall(("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, name)).encode("latin-1"))
             answer = b"".join(iter(lambda: link.recv(65536), b"")).decode("latin-1")
         return int(answer.split(" ", 2)[1]), answer
+
+    def served(self, name):
+        """The certificate that is served for ``name``, as PEM."""
+        with self.secured(name) as link:
+            return ssl.DER_cert_to_PEM_cert(link.getpeercert(binary_form=True))
 
     def get(self, path, host="shop.localhost", headers=""):
         """``(status, headers and body as text)`` of one request."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 import pytest
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
@@ -132,6 +133,19 @@ def test_a_restart_keeps_every_name(served):
     assert before == ["shop.web", "shop.api", "blog.web", (301, "http://a.test/y")]
 
 
+def test_a_name_of_one_replica_leads_there_alone_and_goes_with_it(served, apps):
+    new = endpoint(apps("new"), 2, name="shop")
+    served.router.add_endpoints([new])
+    put(served, Domain("a.test", "shop", service="web"), Domain("new.test", "shop", service="web", server=new.name))
+    assert {answer(served, "a.test") for _ in range(6)} == {"shop.web"}
+    assert {answer(served, "new.test") for _ in range(6)} == {"new"}
+    served.router.remove_previews("shop", {"20261121000001"})
+    served.router.remove_previews("blog", {new.deployment})
+    assert answer(served, "new.test") == "new"
+    served.router.remove_previews("shop", {new.deployment})
+    assert answer(served, "new.test") == 404
+
+
 def book_of(proxy, app):
     return DomainBook(AppPaths(app, proxy.layout.folder + "/root"), proxy.router)
 
@@ -147,6 +161,16 @@ def test_what_is_wished_survives_the_loss_of_what_is_routed(served):
         assert book.put(book.wishes(), book.services()) is True
         assert book.put(book.wishes(), book.services()) is False
     assert (answer(served, "shop.test"), answer(served, "blog.test"), answer(served, "blog2.test")) == ("shop.web", "blog.web", (301, "http://blog.test/"))
+
+
+def test_a_lost_file_is_written_again_with_the_names_of_every_app(haproxy, apps):
+    put(haproxy, Domain("a.test", "shop", service="web"), Domain("b.test", "blog", service="web"))
+    path = Path(haproxy.layout.domains_map)
+    text = path.read_text()
+    path.unlink()
+    assert haproxy.router.change_domains() is True
+    assert path.read_text() == text
+    assert haproxy.router.change_domains() is False
 
 
 def test_twenty_changes_of_names_fail_no_request(served):

@@ -67,12 +67,15 @@ class World:
         self.runtime.running["worker", deployment, 1] = None
         return deployment, started
 
-    def deploy(self, number, service=None, hosts=("shop.localhost",), replicas=1, app="shop", during=None, healthy=True, preview=None):
+    def deploy(
+        self, number, service=None, hosts=("shop.localhost",), replicas=1, app="shop", during=None, healthy=True, preview=None, secured=(), tls_port=None
+    ):
         """The whole route of one deployment. Returns how many requests were cut."""
         deployment, started = self.start(number, replicas)
         self.runtime.running["web", deployment, 1].healthy = healthy
         paths = AppPaths(app, str(Path(self.haproxy.layout.folder) / "root"))
-        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, DomainBook(paths, self.haproxy.router), self.note, (self.haproxy.port, 0))
+        ports = (self.haproxy.port, tls_port or self.haproxy.https_port)
+        steps = Switchover(app, deployment, self.haproxy.router, self.runtime, DomainBook(paths, self.haproxy.router, lambda: set(secured)), self.note, ports)
         services = {"web": dict(SERVICE, **(service or {})), "worker": {"type": "worker", "stop_timeout": 1.0}}
         plan = steps.plan(services, {"web": started, "worker": [{"n": 1, "address": None, "port": None}]}, list(hosts), ["10.0.0.9"], preview)
         steps.switch(plan)
@@ -248,3 +251,13 @@ def test_a_deployment_that_makes_itself_sick_loses_its_name_with_its_replicas(wo
     with pytest.raises(HitlessError):
         world.deploy(2, {"bake": 5.0}, preview="preview.test", during=lambda deployment: world.runtime.running["web", deployment, 1].stop())
     assert (seen(world, 1), seen(world, 2)[0]) == ((200, "v1"), 404)
+
+
+def test_a_name_that_plain_requests_are_sent_to_https_from_is_checked_over_tls(world):
+    hosts = ({"name": "shop.example.com"},)
+    world.deploy(1, hosts=hosts, secured=["shop.example.com"])
+    assert world.haproxy.get("/", "shop.example.com")[0] == 301
+    assert world.haproxy.get_secured("/", "shop.example.com")[1].endswith("v1")
+    with pytest.raises(HitlessError, match="no answer on 127.0.0.1:1 "):
+        world.deploy(2, hosts=hosts, secured=["shop.example.com"], tls_port=1)
+    assert world.haproxy.get_secured("/", "shop.example.com")[1].endswith("v1")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import fnmatch
 import json
 import os
 import subprocess
@@ -16,8 +17,9 @@ import pytest
 from ansible_collections.hitless.paas.plugins.module_utils import _build_plan as plan_of
 from ansible_collections.hitless.paas.plugins.module_utils import _build_runner
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
+from ansible_collections.hitless.paas.plugins.module_utils._runtime import Replica, parse_unit_name
 from ansible_collections.hitless.paas.plugins.plugin_utils import _upload as upload
-from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower
+from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower, batches
 
 BUILD: dict[str, Any] = {
     "install": "npm ci", "build": "npm run build", "pre": None, "post": None, "lockfiles": ["package-lock.json"], "dependency_dirs": ["node_modules"],
@@ -80,6 +82,14 @@ def test_no_layer_without_what_makes_one(change: dict[str, Any]) -> None:
     assert plan_of.layer_digest(BUILD, {}, {}, {}, {}) is None
 
 
+def test_lines_of_a_step_go_together_in_order_and_bounded() -> None:
+    taken = [("pre", "a"), ("pre", "b"), ("build", "c"), *(("build", "x" * 1000) for _ in range(120)), ("post", "")]
+    made = batches(taken)
+    assert [(step, line) for step, lines in made for line in lines] == taken
+    assert [step for step, _lines in made] == ["pre", "build", "build", "build", "post"]
+    assert batches([]) == []
+
+
 def test_steps_are_in_order() -> None:
     build = {**BUILD, "pre": "a", "post": "z"}
     assert [step["name"] for stage in ("install", "build") for step in plan_of.steps_of(build, stage)] == ["pre", "install", "build", "post"]
@@ -91,15 +101,22 @@ def test_a_build_sees_build_time_variables_only() -> None:
     assert "DATABASE_URL" not in env
 
 
-def test_units_of_one_app_never_match_another() -> None:
-    import fnmatch
+@pytest.mark.parametrize(("app", "other"), [("shop", "shop-eu"), ("shop", "build-shop"), ("build-shop", "shop"), ("shop", "sho")])
+def test_units_of_one_app_never_match_another(app: str, other: str) -> None:
+    assert fnmatch.fnmatch(plan_of.unit_name(app, "20261121080000"), plan_of.unit_pattern(app))
+    assert not fnmatch.fnmatch(plan_of.unit_name(other, "20261121080000"), plan_of.unit_pattern(app))
+    for service in ("web", "build"):
+        replica = Replica(app, service, "20261121080000", 1)
+        assert not fnmatch.fnmatch(replica.unit, plan_of.unit_pattern(app))
+        assert not fnmatch.fnmatch(replica.unit, plan_of.unit_pattern(other))
 
-    assert fnmatch.fnmatch(plan_of.unit_name("shop", "20261121080000"), plan_of.unit_pattern("shop"))
-    assert not fnmatch.fnmatch(plan_of.unit_name("shop-eu", "20261121080000"), plan_of.unit_pattern("shop"))
+
+def test_a_build_is_no_replica() -> None:
+    assert parse_unit_name(plan_of.unit_name("shop", "20261121080000")) is None
 
 
 def test_sandbox() -> None:
-    pairs = plan_of.sandbox(AppPaths("shop"), "20261121080000", {**BUILD, "network": False})
+    pairs = plan_of.sandbox(AppPaths("shop"), "20261121080000", BUILD, network=False)
     for pair in [
         ("User", "hitless-shop"),
         ("MemoryMax", "1073741824"),
@@ -110,6 +127,26 @@ def test_sandbox() -> None:
     ]:
         assert pair in pairs
     assert ("PrivateNetwork", "yes") not in plan_of.sandbox(AppPaths("shop"), "20261121080000", BUILD)
+
+
+@pytest.mark.parametrize(("network", "install", "build"), [
+    (True, [(["pre", "install"], True)], [(["build", "post"], True)]),
+    (False, [(["pre", "install"], False)], [(["build", "post"], False)]),
+    ({"install": True, "build": False, "hooks": True}, [(["pre", "install"], True)], [(["build"], False), (["post"], True)]),
+    ({"hooks": False}, [(["pre"], False), (["install"], True)], [(["build"], True), (["post"], False)]),
+])  # fmt: skip
+def test_steps_that_share_a_unit_have_the_same_network(network: Any, install: Any, build: Any) -> None:
+    order = {**BUILD, "pre": "a", "post": "z", "network": network}
+    for stage, expected in (("install", install), ("build", build)):
+        assert [([step["name"] for step in steps], allowed) for steps, allowed in plan_of.groups_of(order, stage)] == expected
+
+
+def test_the_time_and_the_place_of_each_step() -> None:
+    marks = [{"step": "pre", "state": "running", "offset": 5}, {"step": "pre", "state": "done", "code": 0, "seconds": 1.5, "offset": 9},
+             {"step": "install", "state": "running", "offset": 9}, {"step": "install", "state": "failed", "code": 3, "seconds": 2.0, "offset": 20}]  # fmt: skip
+    expected = [("pre", "done", 1.5, 5, 9), ("install", "failed", 2.0, 9, 20)]
+    assert [tuple(step.values()) for step in plan_of.timed_steps(marks)] == expected
+    assert plan_of.timed_steps(marks[:1]) == []
 
 
 FAILED = [{"step": "install", "state": "running"}, {"step": "install", "state": "failed", "code": 3}]

@@ -38,6 +38,10 @@ def wishes(*given):
         ({"name": "a.com", "tls": False}, {"tls": False}),
         ({"name": "a.test", "tls": True, "hsts": 300}, {"tls": True, "hsts": 300}),
         ({"name": "*.a.com", "certificate": {"challenge": "dns-01"}}, {"tls": True}),
+        ({"name": "a.test", "certificate": {"server": "https://ca.test/dir"}}, {"tls": True}),
+        ({"name": "*.a.test", "certificate": {"server": "https://ca.test/dir"}}, {"tls": False}),
+        ({"name": "127.0.0.1", "certificate": {"server": "https://ca.test/dir"}}, {"tls": False}),
+        ({"name": "a.test", "certificate": {"own": True}}, {"tls": True}),
     ],
 )
 def test_a_wish_has_one_form(given, parts):
@@ -185,6 +189,56 @@ def test_which_names_a_certificate_stands_for(name, secured, covered):
     assert _domains.is_covered(name, secured) is covered
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"color": "red"},
+        {"email": 7},
+        {"email": "-x"},
+        {"email": "a\nb"},
+        {"server": "--dir"},
+        {"challenge": "tls-alpn-01"},
+        {"name": "a b"},
+        {"own": "yes"},
+        {"eab_key": "secret"},
+    ],
+    ids=repr,
+)
+def test_what_a_certificate_cannot_have_is_refused(given):
+    with pytest.raises(HitlessError) as refused:
+        wish("a.com", certificate=given)
+    assert refused.value.code == "config_invalid"
+
+
+def test_options_that_say_nothing_are_not_kept():
+    assert wish("b.com", certificate={"own": True, "email": "a@b.c", "server": "https://ca.test/dir"})["certificate"] == {"own": True}
+    given = {"email": "a@b.c", "server": None, "staging": False, "challenge": "http-01", "dns_auth_hook": "", "name": "A.com."}
+    assert wish("b.com", certificate=given)["certificate"] == {"email": "a@b.c", "name": "a.com"}
+
+
+def test_certificates_that_are_missing_are_asked_for_once_with_all_their_names():
+    shared = {"certificate": {"name": "a.com"}}
+    asked = wishes(
+        wish("a.com", path="/x", **shared),
+        wish("b.com", **shared),
+        wish("c.com", **shared),
+        wish("d.com"),
+        wish("own.com", certificate={"own": True}),
+        wish("e.test"),
+    )
+    lacking = _domains.lacking(asked, {"c.com"})
+    assert {name: [one["name"] for one in group] for name, group in lacking.items()} == {"a.com": ["a.com", "b.com"], "d.com": ["d.com"]}
+    assert _domains.certificate_names("a.com", asked) == ["a.com", "b.com", "c.com"]
+    assert _domains.lacking(asked, {"a.com", "b.com", "c.com", "d.com"}) == {}
+
+
+def test_a_certificate_goes_with_the_last_of_its_names():
+    before = wishes(wish("a.com"), wish("b.com", certificate={"name": "a.com"}), wish("c.com"), wish("d.com", tls=False))
+    assert _domains.orphaned(before, _domains.removed(before, ["a.com"])) == []
+    assert _domains.orphaned(before, _domains.removed(before, ["a.com", "b.com", "d.com"])) == ["a.com"]
+    assert _domains.orphaned(before, before) == []
+
+
 KNOWN = {
     "a.com": Domain("a.com", "shop", service="web"),
     "gone.com": Domain("gone.com", "shop", service="web"),
@@ -231,6 +285,11 @@ def test_the_paths_of_one_name_belong_to_one_app():
 def test_the_hosts_own_names_go_to_the_first_app_without_domains(taken, names):
     known = {name: Domain(name, app, service="web") for name, app in taken.items()}
     assert _domains.default_wishes("shop", ["10.0.0.9"], known) == names
+
+
+def test_an_address_that_is_a_usual_name_or_no_name_at_all_is_no_trouble():
+    addresses = _domains.usable(["127.0.0.1", "LocalHost", "my_server", "2001:db8::1"])
+    assert _domains.default_wishes("shop", addresses, {}) == ["shop.localhost", "localhost", "127.0.0.1", "[2001:db8::1]"]
 
 
 def test_what_was_wished_is_known_from_the_router_where_it_is_lost():

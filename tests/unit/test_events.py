@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,15 @@ def test_every_kind_has_the_schema_s_fields(kind):
     rule = _events.schema()["$defs"][kind]
     assert list(_events.parse({"event": kind})) == list(rule["properties"])
     assert ["event", *rule["required"]] == list(rule["properties"])
+
+
+def test_lines_that_come_together_are_events_of_their_own():
+    odd = ["a", "", "ends of lines for some: \x85 \u2028", "b"]
+    text = _line(event="log", stream="build", lines=odd)
+    shown = {"event": "verbose", "stdout": re.sub("[\x85\u2028]", lambda end: "\\u%04x" % ord(end[0]), text)}
+    events = _valid(Translator().feed_runner(shown))
+    assert [(event["seq"], event["line"]) for event in events] == list(enumerate(odd, 1))
+    assert "lines" not in events[0]
 
 
 def test_lines_become_numbered_events_without_duplicates():

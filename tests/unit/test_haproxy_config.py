@@ -14,6 +14,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config impor
     parse_app,
     parse_domains,
     render_app,
+    render_challenges,
     render_domains,
     render_main,
     says_more,
@@ -48,6 +49,7 @@ def layout(tmp_path):
     (tmp_path / "certs/default.pem").write_text((tmp_path / "certs/key.pem").read_text() + (tmp_path / "certs/cert.pem").read_text())
     (tmp_path / "certs/list").write_text("%s/certs/default.pem\n" % tmp_path)
     (tmp_path / "maps/domains.map").write_text(render_domains({}))
+    (tmp_path / "maps/challenges.map").write_text(render_challenges({}))
     return Layout(config=str(tmp_path / "haproxy.cfg"), folder=str(tmp_path), admin_socket=str(tmp_path / "a.sock"), master_socket=str(tmp_path / "m.sock"))
 
 

@@ -20,6 +20,7 @@ env: {BRACES: "{{ lookup('pipe', 'id') }}"}
 secrets: [TOKEN]
 targets:
   prod: {hosts: [203.0.113.7, "deploy@app2.example.com:2222", "[2001:db8::1]:2200"], key: ~/.ssh/k}
+  behind: {hosts: ["203.0.113.7:2201", "203.0.113.7:2202"]}
   here: {hosts: [local]}
   dev-1: {provider: docker}
 """
@@ -65,6 +66,14 @@ def test_hosts_of_the_target_that_an_extra_variable_names(folder):
     assert (first["hitless_secret_names"], first["hitless_missing_secrets"]) == (["TOKEN"], [])
 
 
+def test_hosts_behind_one_address_are_told_apart_by_their_ports(folder):
+    _listed, hosts = _inventory(folder, "-e", "target=behind", TOKEN="x")
+    assert {name: (host["ansible_host"], host["ansible_port"]) for name, host in hosts.items()} == {
+        "203.0.113.7-2201": ("203.0.113.7", 2201),
+        "203.0.113.7-2202": ("203.0.113.7", 2202),
+    }
+
+
 def test_target_from_the_environment_and_secrets_from_an_extra_variable(folder):
     _listed, hosts = _inventory(folder, "-e", '{"hitless_secrets": {"TOKEN": "vault"}}', HITLESS_TARGET="here")
     assert hosts["localhost"]["ansible_connection"] == "local"
@@ -94,7 +103,7 @@ def test_without_the_plugin_key_it_has_to_be_enabled(folder):
     assert list(hosts) == ["shop-dev"]
 
 
-@pytest.mark.parametrize(("text", "part"), [(TEXT, "targets has several (prod, here, dev-1)"), (TEXT + "domain: []\nrouter: x\n", "did you mean domains?")])
+@pytest.mark.parametrize(("text", "part"), [(TEXT, "has several (prod, behind, here, dev-1)"), (TEXT + "domain: []\nrouter: x\n", "did you mean domains?")])
 def test_file_that_cannot_be_used_ends_the_run(folder, text, part):
     (folder / "hitless.yml").write_text(text)
     done = _run(folder)

@@ -83,7 +83,7 @@ FACTS = {"artifact": "a" * 8, "services": {"web": {"env": {"B": "2"}}}, "mounts"
 
 def test_a_release_is_written_once_and_read_back(paths):
     folder = ReleaseFolder(paths, DEPLOYMENT)
-    env = {"TOKEN": "a\n\"$b\\", "A": "1"}
+    env = {"TOKEN": 'a\n"$b\\', "A": "1"}
     assert folder.write(FACTS, env, {}) is True
     assert folder.write(FACTS, env, {}) is False
     assert folder.read()["services"] == FACTS["services"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -124,7 +125,11 @@ def test_submodules_are_part_of_the_source(tree: Path, tmp_path: Path) -> None:
     git(tree, "submodule", "add", "-q", str(inner), "vendor")
     assert "vendor/code" in inspect(tree).files
     git(tree, "submodule", "deinit", "-f", "-q", "vendor")
-    assert "vendor is not checked out" in " ".join(inspect(tree).warnings)
+    with pytest.raises(HitlessError, match="submodule vendor") as caught:
+        inspect(tree)
+    assert "submodule update --init --recursive" in str(caught.value.hint)
+    (tree / ".hitlessignore").write_text("/vendor\n")
+    assert not [path for path in inspect(tree).files if path.startswith("vendor")]
 
 
 def test_plain_folder_follows_its_ignore_files(tree: Path) -> None:
@@ -158,10 +163,18 @@ def test_link_to_the_outside_is_refused_by_name(target: str, tree: Path) -> None
     assert "'bad'" in caught.value.message
 
 
-def test_special_file_is_refused_by_name(tree: Path) -> None:
-    os.mkfifo(tree / "pipe")
-    with pytest.raises(HitlessError, match="'pipe'"):
+@pytest.mark.parametrize("is_checkout", [False, True])
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFSOCK])
+def test_special_file_is_refused_by_name_unless_it_is_ignored(kind: int, is_checkout: bool, tree: Path) -> None:
+    os.mknod(tree / "sub" / "odd\nname", kind | 0o600)
+    if is_checkout:
+        git(tree, "init", "-q")
+    with pytest.raises(HitlessError, match=r"'sub/odd\\nname'"):
         inspect(tree)
+    (tree / ".gitignore").write_text("odd*\n")
+    assert "sub/data" in inspect(tree).files
+    (tree / ".gitignore").write_text("/sub\n")
+    assert "app.py" in inspect(tree).files
 
 
 @pytest.mark.parametrize("make", [lambda folder: None, lambda folder: folder.mkdir(), lambda folder: (folder.mkdir(), (folder / ".env").touch())])

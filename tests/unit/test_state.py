@@ -165,10 +165,17 @@ def test_bad_names(name):
     assert caught.value.exit == 2
 
 
-def test_an_id_that_is_taken_moves_on():
-    now = datetime(2026, 12, 31, 23, 59, 58)
-    assert new_deployment_id(set(), now) == "20261231235958"
-    assert new_deployment_id({"20261231235958", "20261231235959"}, now) == "20270101000000"
+@pytest.mark.parametrize(
+    ("taken", "given"),
+    [
+        (set(), "20261231235958"),
+        ({"20261231235958", "20261231235959"}, "20270101000000"),
+        ({"20261231235955"}, "20261231235958"),
+        ({"20270101000200", ".removed-20280101000000"}, "20270101000201"),
+    ],
+)
+def test_an_id_is_the_hosts_second_and_later_than_any_before(taken, given):
+    assert new_deployment_id(taken, datetime(2026, 12, 31, 23, 59, 58)) == given
 
 
 def test_a_host_takes_the_id_of_the_first_host_only_as_its_newest():

@@ -34,9 +34,7 @@ def test_what_systemd_says_is_understood(properties, state):
     assert state_of(properties) == state
 
 
-@pytest.mark.parametrize(
-    ("inodes", "found"), [({"111", "333"}, ["127.0.0.1:8000"]), ({"222"}, ["0.0.0.0:80"]), (set(), [])]
-)
+@pytest.mark.parametrize(("inodes", "found"), [({"111", "333"}, ["127.0.0.1:8000"]), ({"222"}, ["0.0.0.0:80"]), (set(), [])])
 def test_only_listening_sockets_of_the_replica_count(inodes, found):
     assert listening(TABLE, inodes) == found
 

@@ -19,7 +19,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._units import exec_st
         ("cd x; node y", ':/bin/sh -c "cd x; node y"'),
         ("cd x && A=1 node y | z", ':/bin/sh -c "cd x && A=1 node y | z"'),
         ("date +%s", ':/bin/sh -c "exec date +%%s"'),
-        ("a \"b\" \\", ':/bin/sh -c "a \\"b\\" \\\\"'),
+        ('a "b" \\', ':/bin/sh -c "a \\"b\\" \\\\"'),
         ("a\nb", ':/bin/sh -c "a\\nb"'),
     ],
 )

@@ -14,6 +14,8 @@ from jsonschema import Draft202012Validator
 
 from hitless import _api, _cli, _collection, _run
 from hitless._errors import InstallationError
+from hitless._events import make
+from hitless._info import info_lines
 from hitless._project import open_project
 
 
@@ -86,7 +88,7 @@ def test_init_writes_what_plan_assumed_and_replaces_nothing_unasked(shop, capsys
 
 def test_an_assumed_app_gets_an_inventory_that_knows_its_folder(shop, tmp_path):
     path, variables = open_project().inventory(tmp_path)
-    assert (path, variables) == (tmp_path / "hitless.yml", {"hitless_source": str(shop)})
+    assert (path, variables) == (tmp_path / "hitless.yml", {"hitless_folder": str(shop)})
     assert not (shop / "hitless.yml").exists()
 
 
@@ -94,6 +96,30 @@ def test_a_first_deploy_to_a_local_server_makes_it(shop):
     assert _api.starting_verb("deploy", open_project()) == "up"
     (shop / "hitless.yml").write_text("app: shop\ntargets: {prod: {hosts: [203.0.113.7]}}\n")
     assert _api.starting_verb("deploy", open_project()) == "deploy"
+
+
+def test_options_of_a_domain_become_variables_of_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = {"path": "/api", "service": None, "certificate": {"email": "a@b.c", "staging": False}, "certificate_file": "own.pem", "key_file": None}
+    found = {name: value for name, value in _api.domain_options("a.com", tls=False, **given).items() if value is not None}
+    assert found == {
+        "domain_names": ["a.com"],
+        "domain_tls": "no",
+        "domain_path": "/api",
+        "domain_certificate": {"email": "a@b.c"},
+        "domain_certificate_file": str(tmp_path / "own.pem"),
+    }
+
+
+def test_domains_are_listed_with_where_they_lead_and_who_asked():
+    rows = [
+        {"url": "https://a.com", "leads_to": "shop.web", "tls": True, "https": True, "from": "config"},
+        {"url": "http://b.com", "leads_to": "a.com", "tls": True, "https": False, "from": "command"},
+    ]
+    lines = info_lines(make("info", "prod", "shop", what="domains", data={"domains": rows}))
+    assert [line.split("  ")[0] for line in lines] == ["ADDRESS", "https://a.com", "http://b.com"]
+    assert "no certificate yet" in lines[2]
+    assert lines[2].endswith("command")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

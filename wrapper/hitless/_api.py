@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from hitless._errors import ConfigError, RunFailed
@@ -49,6 +49,8 @@ def prepare(
         raise ConfigError(f"The target {project.target} of {project.app} has no server yet; nothing was done.", "hitless up")
     if verb in READERS:
         options["what"] = verb
+    if options.get("source") and os.path.exists(options["source"]):
+        options["source"] = os.path.abspath(options["source"])  # ansible-playbook has another present folder
     extravars = {f"hitless_{name}": value for name, value in options.items() if value is not None and value is not False}
     if verb.startswith(_DOMAIN):
         extravars["hitless_domain_action"] = verb.removeprefix(_DOMAIN)
@@ -83,12 +85,30 @@ def configure(folder: Folder = ".", target: str | None = None, *, file: Folder |
     return _run("configure", folder, target, file, force=force)
 
 
-def push(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
-    """Upload the source and build it, without releasing it."""
-    return _run("push", folder, target, file)
+def push(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
+    """Upload the source and build it, without releasing it; the arguments are those of ``deploy``."""
+    return _run("push", folder, target, file, source=source, ref=ref, builder=builder)
 
 
-def deploy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, force: bool = False, wait: float | None = None) -> Iterator[Event]:
+def deploy(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    force: bool = False,
+    wait: float | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
     """Build and release the app.
 
     Args:
@@ -97,6 +117,9 @@ def deploy(folder: Folder = ".", target: str | None = None, *, file: Folder | No
         file: the configuration file, when it is not ``hitless.yml`` in the folder.
         force: make a new release although nothing changed.
         wait: seconds to wait for another run that holds the app's lock.
+        source: a folder, an archive or a git URL, instead of what hitless.yml says; paths are relative to the present folder.
+        ref: branch, tag or commit of a git source.
+        builder: instead of what hitless.yml says: ``auto``, ``native``, ``dockerfile``, ...
 
     Yields:
         Events as they happen; the last one is a ``Deployed`` or a ``Failed``.
@@ -105,12 +128,22 @@ def deploy(folder: Folder = ".", target: str | None = None, *, file: Folder | No
         ConfigError: hitless.yml, the folder or the target is wrong; nothing was started.
         InstallationError: the collection cannot be used.
     """
-    return _run("deploy", folder, target, file, force=force, wait=wait)
+    return _run("deploy", folder, target, file, force=force, wait=wait, source=source, ref=ref, builder=builder)
 
 
-def up(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, force: bool = False, wait: float | None = None) -> Iterator[Event]:
-    """``create``, ``configure`` and ``deploy``, each as far as it is needed."""
-    return _run("up", folder, target, file, force=force, wait=wait)
+def up(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    force: bool = False,
+    wait: float | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
+    """``create``, ``configure`` and ``deploy``, each as far as it is needed; the arguments are those of ``deploy``."""
+    return _run("up", folder, target, file, force=force, wait=wait, source=source, ref=ref, builder=builder)
 
 
 def rollback(
@@ -136,6 +169,10 @@ def domain_add(
     redirect_to: str | None = None,
     tls: bool | None = None,
     hsts: int | None = None,
+    certificate: Mapping[str, Any] | None = None,
+    certificate_file: Folder | None = None,
+    key_file: Folder | None = None,
+    wait: float | None = None,
 ) -> Iterator[Event]:
     """Lead host names to the app while it serves.
 
@@ -146,23 +183,36 @@ def domain_add(
         redirect_to: where requests are sent in place of answering them, a host name or the beginning of a URL.
         tls: whether they have a certificate; by default when a certificate authority can see that they are ours.
         hsts: seconds for which browsers ask by HTTPS alone.
+        certificate: how it is had, over ``certificates`` of hitless.yml: ``email``, ``server``, ``staging``, ``challenge``,
+            ``dns_auth_hook``, ``dns_cleanup_hook``, ``eab_kid``, ``ca_bundle``, ``skip_checks``, ``name`` (names that say the same are on one
+            certificate). The key of the account is in the environment, ``HITLESS_EAB_KEY``.
+        certificate_file, key_file: your own certificate with its chain, and its key.
+        wait: seconds to wait for a step of a deployment of the app.
     """
-    options = domain_options(names, path=path, service=service, redirect_to=redirect_to, tls=tls, hsts=hsts)
-    return _run("domain_add", folder, target, file, **options)
+    options: dict[str, Any] = {"path": path, "service": service, "redirect_to": redirect_to, "tls": tls, "hsts": hsts, "certificate": certificate}
+    return _run("domain_add", folder, target, file, wait=wait, **domain_options(names, certificate_file=certificate_file, key_file=key_file, **options))
 
 
 def domain_options(names: str | Iterable[str], **options: Any) -> dict[str, Any]:
     """The variables of a run about domains, without their prefix."""
-    tls = options.pop("tls", None)
+    tls, files = options.pop("tls", None), {name: options.pop(name, None) for name in ("certificate_file", "key_file")}
     given = {"names": [names] if isinstance(names, str) else list(names), "tls": None if tls is None else "yes" if tls else "no", **options}
+    given |= {name: os.path.abspath(path) for name, path in files.items() if path}
+    given["certificate"] = {key: value for key, value in (options.get("certificate") or {}).items() if value} or None
     return {_DOMAIN + name: value for name, value in given.items()}
 
 
 def domain_remove(
-    names: str | Iterable[str], folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, path: str | None = None
+    names: str | Iterable[str],
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    path: str | None = None,
+    wait: float | None = None,
 ) -> Iterator[Event]:
     """Take host names from the app, or only ``path`` of them; they are free for other apps then."""
-    return _run("domain_remove", folder, target, file, **domain_options(names, path=path))
+    return _run("domain_remove", folder, target, file, wait=wait, **domain_options(names, path=path))
 
 
 def domain_list(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
@@ -170,9 +220,9 @@ def domain_list(folder: Folder = ".", target: str | None = None, *, file: Folder
     return _run("domain_list", folder, target, file)
 
 
-def domain_sync(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
+def domain_sync(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None, wait: float | None = None) -> Iterator[Event]:
     """Make the host names be those of hitless.yml and those that were added, and put back what the router has lost."""
-    return _run("domain_sync", folder, target, file)
+    return _run("domain_sync", folder, target, file, wait=wait)
 
 
 def destroy(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
@@ -210,32 +260,43 @@ def logs(
     return _run("logs", folder, target, file, deployment=deployment, phase=phase, follow=follow)
 
 
-def plan(folder: Folder = ".", target: str | None = None, *, file: Folder | None = None) -> Iterator[Event]:
-    """What the app is and what a deploy would do, found out here: one ``Info`` with ``plan``, ``app`` and ``rows``."""
+def plan(
+    folder: Folder = ".",
+    target: str | None = None,
+    *,
+    file: Folder | None = None,
+    source: str | None = None,
+    ref: str | None = None,
+    builder: str | None = None,
+) -> Iterator[Event]:
+    """What the app is and what a deploy would do, found out here: one ``Info`` with ``plan``, ``app``, ``source`` and ``rows``."""
     from hitless._project import open_project
 
     project = open_project(folder, target, file)
-    yield make("info", project.target, project.app, what="plan", data=plan_of(project))
+    yield make("info", project.target, project.app, what="plan", data=plan_of(project, source, ref, builder))
 
 
-def plan_of(project: Project) -> dict[str, Any]:
-    """The plan, what is made of it, and the rows of the table that people read.
+def plan_of(project: Project, source: str | None = None, ref: str | None = None, builder: str | None = None) -> dict[str, Any]:
+    """The plan, what is made of it, the source, and the rows of the table that people read.
+
+    Args:
+        project: the app and its target.
+        source: a folder, an archive or a git URL, instead of what hitless.yml says.
+        ref: branch, tag or commit of a git source.
+        builder: instead of what hitless.yml says.
 
     Raises:
-        ConfigError: the app's kind cannot be told, or the folder cannot be read.
+        ConfigError: the source cannot be had, or the app's kind cannot be told.
     """
     from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-    from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
-    from ansible_collections.hitless.paas.plugins.plugin_utils._plan_view import plan_table
-    from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_app, resolve
+    from ansible_collections.hitless.paas.plugins.plugin_utils._origin import overridden, token_of
+    from ansible_collections.hitless.paas.plugins.plugin_utils._planning import answer_of
 
-    settings = project.settings.as_dict()
     try:
-        found = plan_app(settings, FolderTree(project.folder)).as_dict()
-        app = resolve(settings, found)
+        settings = overridden(project.settings.as_dict(), source, ref, builder)
+        return answer_of(settings, token_of(settings["source"], project.settings.env, os.environ))
     except HitlessError as error:
         raise ConfigError(error.message, error.hint) from error
-    return {"plan": found, "app": app, "rows": plan_table(found, app)}
 
 
 def result(run: Iterable[Event]) -> Deployed:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hitless._run import Run
 
 _SHELLS = ("bash", "zsh", "fish")
+_BUILDERS = ("auto", "native", "dockerfile", "image", "nixpacks", "railpack")
 _EPILOG = (
     "Exit codes: 0 done, 1 failed and rolled back, 2 wrong configuration or usage, 3 locked by another run, "
     "4 host unreachable, 5 needs a person, 130 interrupted."
@@ -83,6 +84,9 @@ _deployment = click.argument("deployment", required=False)
 _to = click.option("--to", metavar="DEPLOYMENT", help="The deployment to go back to.  [default: the good one before]")
 _phase = click.option("--phase", help="The log of one phase: install, build, pre_deploy, ...")
 _followed = click.option("-F", "--follow", is_flag=True, help="Go on with what the replicas write, until Ctrl-C.")
+_source = click.option("--source", metavar="SOURCE", help="A folder, an archive or a git URL.  [default: source of hitless.yml, or its folder]")
+_ref = click.option("--ref", metavar="REF", help="Branch, tag or commit of a git source.")
+_builder = click.option("--builder", type=click.Choice(_BUILDERS), help="What builds.  [default: build.builder of hitless.yml, or what fits]")
 _yes = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
@@ -100,17 +104,20 @@ def _init(force: bool, as_json: bool) -> int:
 
 
 @cli.command("plan", help="Say what a deploy would do, asking no server.")
+@_source
+@_ref
+@_builder
 @_common
-def _plan(**common: Any) -> int:
+def _plan(source: str | None, ref: str | None, builder: str | None, **common: Any) -> int:
     project = _open(common)
-    return _answer("plan", project, common, _api.plan(project.folder, project.target, file=project.file))
+    return _answer("plan", project, common, _api.plan(project.folder, project.target, file=project.file, source=source, ref=ref, builder=builder))
 
 
 _verb("create", text="Make the target's server, or check the servers it names.")
 _verb("configure", _force, text="Prepare the target's servers: packages, router, folders.")
-_verb("push", text="Upload and build without releasing.")
-_verb("deploy", _force, _wait, _detach, text="Build and release the app; no request is lost.")
-_verb("up", _force, _wait, _detach, text="create, configure and deploy, as far as each is needed.")
+_verb("push", _source, _ref, _builder, text="Upload and build without releasing.")
+_verb("deploy", _force, _wait, _source, _ref, _builder, _detach, text="Build and release the app; no request is lost.")
+_verb("up", _force, _wait, _source, _ref, _builder, _detach, text="create, configure and deploy, as far as each is needed.")
 _verb("rollback", _to, _wait, text="Go back to the release before; nothing is built.")
 _verb("status", text="What serves, since when and where.")
 _verb("ps", text="The replicas that run.")
@@ -124,7 +131,11 @@ def _domain() -> None:
 
 
 _names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+_readable = click.Path(exists=True, dir_okay=False)
 _path = click.option("--path", metavar="/PATH", help="Only this path and what is below it.")
+
+
+_CERTIFICATE = ("email", "server", "staging", "eab_kid", "challenge", "dns_auth_hook", "dns_cleanup_hook", "ca_bundle", "skip_checks", "name")
 
 
 @_domain.command("add", help="Lead host names to the app; no request is lost.")
@@ -134,19 +145,35 @@ _path = click.option("--path", metavar="/PATH", help="Only this path and what is
 @click.option("--redirect-to", metavar="NAME|URL", help="Send requests there, to the same path, in place of answering them.")
 @click.option("--no-tls", is_flag=True, help="Plain HTTP, without a certificate.")
 @click.option("--hsts", type=click.IntRange(min=0), metavar="SECONDS", help="Have browsers ask by HTTPS alone for that long.")
+@click.option("--email", help="Where the certificate authority writes to.")
+@click.option("--acme-server", "server", metavar="URL", help="The directory of another certificate authority.  [default: Let's Encrypt]")
+@click.option("--staging", is_flag=True, help="Let's Encrypt's staging server, whose certificates nobody trusts.")
+@click.option("--eab-kid", metavar="ID", help="An account at the certificate authority; its key is in HITLESS_EAB_KEY.")
+@click.option("--challenge", type=click.Choice(["http-01", "dns-01"]), help="How the name is seen to be yours.  [default: http-01]")
+@click.option("--dns-hook", "dns_auth_hook", metavar="COMMAND", help="With dns-01: the command on the host that puts the record.")
+@click.option("--dns-cleanup-hook", metavar="COMMAND", help="With dns-01: the command on the host that takes the record out.")
+@click.option("--ca-bundle", metavar="FILE", help="Whom to trust, a file on the host, for a private certificate authority.")
+@click.option("--skip-checks", is_flag=True, help="Ask the authority although a name does not seem to lead to the host.")
+@click.option("--certificate-name", "name", metavar="NAME", help="Put the names on the certificate of this name.  [default: one each]")
+@click.option("--certificate", "certificate_file", type=_readable, metavar="FILE", help="Your own certificate, with its chain.")
+@click.option("--key", "key_file", type=_readable, metavar="FILE", help="The key of your own certificate.")
+@_wait
 @_common
-def _domain_add(names: tuple[str, ...], no_tls: bool, **values: Any) -> int:
+def _domain_add(names: tuple[str, ...], no_tls: bool, wait: float | None, **values: Any) -> int:
     common = _take_common(values)
-    return _follow("domain_add", _open(common), common, _api.domain_options(names, tls=False if no_tls else None, **values))
+    certificate = {key: values.pop(key) for key in _CERTIFICATE}
+    options = _api.domain_options(names, tls=False if no_tls else None, certificate=certificate, **values)
+    return _follow("domain_add", _open(common), common, {"wait": wait, **options})
 
 
 @_domain.command("remove", help="Take host names from the app.")
 @_names
 @_path
+@_wait
 @_common
-def _domain_remove(names: tuple[str, ...], **values: Any) -> int:
+def _domain_remove(names: tuple[str, ...], wait: float | None, **values: Any) -> int:
     common = _take_common(values)
-    return _follow("domain_remove", _open(common), common, _api.domain_options(names, **values))
+    return _follow("domain_remove", _open(common), common, {"wait": wait, **_api.domain_options(names, **values)})
 
 
 @_domain.command("list", help="The host names, where they lead and who asked for them.")
@@ -155,10 +182,11 @@ def _domain_list(**common: Any) -> int:
     return _follow("domain_list", _open(common), common, {})
 
 
-@_domain.command("sync", help="Have the host names of hitless.yml, and put back what the router has lost.")
+@_domain.command("sync", help="Have the host names of hitless.yml again.")
+@_wait
 @_common
-def _domain_sync(**common: Any) -> int:
-    return _follow("domain_sync", _open(common), common, {})
+def _domain_sync(wait: float | None, **common: Any) -> int:
+    return _follow("domain_sync", _open(common), common, {"wait": wait})
 
 
 @cli.command("cancel", help="End the deployment that is under way, and clean up after it.")
@@ -269,8 +297,9 @@ def _send_away(verb: str, project: Project, common: dict[str, Any], options: dic
         arguments += ["--file", str(common["file"])]
     if options.get("force"):
         arguments.append("--force")
-    if options.get("wait") is not None:
-        arguments += ["--wait", str(options["wait"])]
+    for name in ("wait", "source", "ref", "builder"):
+        if options.get(name) is not None:
+            arguments += [f"--{name}", str(options[name])]
     return _answer(verb, project, common, [_detach.start(project, arguments)])
 
 

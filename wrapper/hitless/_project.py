@@ -55,7 +55,7 @@ class Project:
             return self.file, {}
         copy = private / _NAMES[0]
         copy.write_text(self.file.read_text(encoding="utf-8") if self.file else self.as_file(), encoding="utf-8")
-        return copy, {"hitless_source": str(self.folder)}
+        return copy, {"hitless_folder": str(self.folder)}
 
     def environment(self) -> dict[str, str]:
         """What the inventory is told by environment: that the file was checked here, so that it is not checked twice."""

@@ -24,7 +24,8 @@ def detect_go(files: Files, distribution: str) -> Plan | None:
     marker = files.first("go.mod", "go.work") or ("main.go" if "package main" in files.text("main.go") else None)
     if marker is None:
         return None
-    plan = Plan("go", toolchain=["golang-go", "ca-certificates", "git"], package_manager="go")
+    # gcc and libc6-dev: before Go 1.20 even net/http is linked through cgo, and fails to build where there is no compiler.
+    plan = Plan("go", toolchain=["golang-go", "gcc", "libc6-dev", "ca-certificates", "git"], package_manager="go")
     plan.because("language", "go", marker)
     match = re.search(r"^go\s+(\d[\w.]*)", files.text(marker), re.MULTILINE)
     set_version(plan, "go", pinned(files, "go") or ((f">={match[1]}", marker) if match else None), distribution)

@@ -131,6 +131,6 @@ def set_version(plan: Plan, language: str, wanted: tuple[str, str] | None, distr
     if have is None or satisfies(have, version):
         return
     plan.warn(
-        f"{file} asks for {language} {version}; {distribution} has {have}, and the build uses that. "
-        f"Put {language} {version} on the host (for example with mise) if the app needs it."
+        f"{file} asks for {language} {version}; {distribution} has {have}, and the build uses that, "
+        f"unless mise is on the host and can install {language} {version}."
     )

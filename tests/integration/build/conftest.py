@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 from ansible_collections.hitless.paas.plugins.module_utils._build_plan import artifact_digest
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
@@ -27,10 +26,14 @@ _START = (
     "for m in /sys/fs/cgroup /sys/fs/cgroup/*; do [ -L $m ] || mount -o remount,rw,bind $m; done; "
     "mount -o remount,rw,bind /proc/sys; mount --make-rshared /; exec /sbin/init"
 )
+_OPTIONS = (
+    "--cap-add=SYS_ADMIN", "--cap-add=NET_ADMIN", "--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined", "--cgroupns=private",
+    "--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp", "--stop-signal=SIGRTMIN+3", "--publish=127.0.0.1::22",
+)  # fmt: skip
 # What configure makes on a host, as far as a build needs it.
 _CONFIGURE = """
 set -e
-ssh-keygen -A; systemctl restart ssh
+ssh-keygen -A; systemctl reset-failed ssh || true; systemctl restart ssh
 useradd --system --shell /usr/sbin/nologin --no-create-home hitless-shop
 useradd --create-home --shell /bin/bash deployer
 echo 'deployer ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/deployer
@@ -55,7 +58,7 @@ _PLAY = """
 class Server:
     """One server and what a test does with it."""
 
-    def __init__(self, container: Any, folder: Path) -> None:
+    def __init__(self, container: str, folder: Path) -> None:
         self.container = container
         self.folder = folder
         self.count = 0
@@ -63,13 +66,13 @@ class Server:
 
     def sh(self, script: str, stdin: str = "") -> str:
         """The output of ``script`` run as root on the server."""
-        done = subprocess.run(["docker", "exec", "-i", self.container.id, "sh", "-c", script], input=stdin, capture_output=True, text=True, check=False)
+        done = subprocess.run(["docker", "exec", "-i", self.container, "sh", "-c", script], input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     def inventory(self, user: str = "root") -> str:
         """An inventory of this server alone."""
-        port = self.container.attrs["NetworkSettings"]["Ports"]["22/tcp"][0]["HostPort"]
+        port = subprocess.run(["docker", "port", self.container, "22/tcp"], check=True, capture_output=True, text=True).stdout.split()[0].rpartition(":")[2]
         variables = {
             "ansible_host": "127.0.0.1", "ansible_port": int(port), "ansible_user": user, "ansible_become": user != "root",
             "ansible_ssh_private_key_file": str(self.folder / "key"), "ansible_python_interpreter": "/usr/bin/python3",
@@ -83,7 +86,10 @@ class Server:
         """Begin to upload and build ``folder``."""
         self.count += 1
         self.deployment = "202611210800%02d" % self.count
-        self.sh("""printf '{"deployment": "%s"}' > /var/lib/hitless/shop/lock""" % self.deployment)
+        lock = {"v": 1, "deployment": self.deployment, "owner": "test", "controller": {}, "since": "2026-11-21T08:00:00.000Z", "lease": 600.0}
+        self.sh("cat > /var/lib/hitless/shop/lock", json.dumps(lock))
+        record = json.dumps({"id": self.deployment, "app": "shop", "status": "INITIALIZING"})
+        self.sh("cat > /var/lib/hitless/shop/deployments/%s.json" % self.deployment, record)
         caps: dict[str, Any] = {
             "builder": "auto",
             "install": None,
@@ -146,8 +152,10 @@ class Run:
         for line in self.process.stdout:
             self.output.append(line)
             if line.startswith("@hitless "):
-                self.events.append({**json.loads(line[len("@hitless ") :]), "arrived": time.time()})
-                yield self.events[-1]
+                event = {**json.loads(line[len("@hitless ") :]), "arrived": time.time()}
+                for said in [{**event, "line": each} for each in event["lines"]] if "lines" in event else [event]:
+                    self.events.append(said)
+                    yield said
         self.code = self.process.wait()
 
     def wait(self) -> None:
@@ -183,19 +191,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
     os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "key")], check=True)
-    options: dict[str, Any] = {
-        "cap_add": ["SYS_ADMIN", "NET_ADMIN"], "security_opt": ["seccomp=unconfined", "apparmor=unconfined"], "cgroupns": "private",
-        "tmpfs": {"/run": "", "/run/lock": "", "/tmp": ""}, "stop_signal": "SIGRTMIN+3", "ports": {"22/tcp": ("127.0.0.1", None)},
-    }  # fmt: skip
-    container = docker.from_env().containers.run(IMAGE, ["sh", "-c", _START], detach=True, **options)
+    command = ["docker", "run", "--detach", *_OPTIONS, IMAGE, "sh", "-c", _START]
+    container = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     try:
-        container.reload()
         made = Server(container, folder)
         _await_systemd(made)
         made.sh(_CONFIGURE, (folder / "key.pub").read_text())
         yield made
     finally:
-        container.remove(force=True, v=True)
+        subprocess.run(["docker", "rm", "--force", "--volumes", container], check=True, capture_output=True)
 
 
 def _await_systemd(server: Server) -> None:

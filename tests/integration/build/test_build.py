@@ -40,7 +40,7 @@ def failed(run: Any) -> dict[str, Any]:
 
 def leftovers(server: Server) -> str:
     return server.sh(
-        "ls -A /srv/shop/artifacts | grep building || true; systemctl list-units --all --no-legend 'hitless-build-*'; pgrep -u hitless-shop -a || true"
+        "ls -A /srv/shop/artifacts | grep building || true; systemctl list-units --all --no-legend 'hitless-shop.*'; pgrep -u hitless-shop -a || true"
     )
 
 

@@ -261,7 +261,7 @@ def test_an_app_that_hangs_does_not_hide_the_others(app):
     assert "no answer to GET / within 0.5 s" in done["msg"]
 
 
-@pytest.mark.parametrize(("command", "healthy"), [("test -e app.py && test \"$PORT\" -ge 20000 && test 100%s = 100%s", True), ("echo no luck; exit 4", False)])
+@pytest.mark.parametrize(("command", "healthy"), [('test -e app.py && test "$PORT" -ge 20000 && test 100%s = 100%s', True), ("echo no luck; exit 4", False)])
 def test_a_health_command_runs_where_the_replica_runs(app, command, healthy):
     artifact = app.artifact("aaaaaaaa", {"app.py": _SERVER + _SERVE})
     done = app.release(artifact, {"web": service(health={"type": "command", "command": command, "deadline": 3.0})})

@@ -1,0 +1,3 @@
+import version from "../../../VERSION?raw";
+
+export const GET = () => new Response(version, { headers: { "content-type": "text/plain" } });
