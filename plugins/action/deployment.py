@@ -22,6 +22,8 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._resolve import plan_
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Source
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
+# The same in every worker of a run, because Ansible imports an action before it forks one for each host; with a process id it names the run.
+_BEGAN = time.strftime("%Y%m%d%H%M%S", time.gmtime())
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 

@@ -86,7 +86,10 @@ def _memory(facts):
 
 
 def haproxy_refusal(facts):
-    """Why the HAProxy of a host will not do, or None: the one that is installed, or else the one that apt would install. An unknown one will do for now."""
+    """Why the HAProxy of a host will not do, or None.
+
+    One that is installed counts, else the one that apt would install. Where neither is known, installing it says why.
+    """
     version, installed = facts["haproxy"]["version"], facts["haproxy"]["installed"]
     if not version or _numbers(version)[:2] >= OLDEST_HAPROXY:
         return None
