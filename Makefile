@@ -29,7 +29,7 @@ unit: ## Run the tests that need no host
 	@$(PATHS) .venv/bin/pytest -q -p no:ansible tests/unit
 
 integration: setup ## Test the parts on real hosts in containers
-	@scripts/setup router git_servers
+	@scripts/setup router git_servers registry
 	@$(PATHS) .venv/bin/pytest -q -p no:ansible tests/integration
 
 molecule: setup ## Test the roles on a real systemd host
