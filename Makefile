@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 PATHS := PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build" PYTHONPATH="$(CURDIR)/build"
 
-.PHONY: help setup demo demo-clean test lint unit integration molecule e2e bench
+.PHONY: help setup demo demo-clean test lint unit integration molecule e2e matrix bench
 
 help: ## Say what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,7 +29,7 @@ unit: ## Run the tests that need no host
 	@$(PATHS) .venv/bin/pytest -q -p no:ansible tests/unit
 
 integration: setup ## Test the parts on real hosts in containers
-	@scripts/setup router git_servers
+	@scripts/setup router git_servers registry
 	@$(PATHS) .venv/bin/pytest -q -p no:ansible tests/integration
 
 molecule: setup ## Test the roles on a real systemd host
@@ -37,6 +37,9 @@ molecule: setup ## Test the roles on a real systemd host
 
 e2e: setup ## Test the product from its commands to the bytes that it serves
 	@$(PATHS) .venv/bin/pytest -q -p no:ansible tests/e2e
+
+matrix: setup ## Test on the newest Ansible and Python 3.13, and on the oldest Ansible
+	@scripts/matrix
 
 bench: setup ## Measure, and print tables
 	@$(PATHS) .venv/bin/python tests/bench/run.py

@@ -59,9 +59,11 @@ class DockerServer:
 
     Args:
         app, target: names, already checked.
+        base: the image that the server's own is made from, or None for Debian's, from a registry or from its packages.
     """
 
-    def __init__(self, app, target):
+    def __init__(self, app, target, base=None):
+        self._base = base
         self.name = _server.container_name(app, target)
         self.labels = {"hitless.app": app, "hitless.target": target}
 
@@ -97,7 +99,7 @@ class DockerServer:
         return self.inspect()
 
     def _create(self, ports):
-        image = ensure_image()
+        image = ensure_image(self._base)
         for attempt in range(_TRIES):
             chosen = free_ports(ports)
             done = _run(_server.run_command(self.name, image, chosen, self.labels), timeout=_ENGINE_SECONDS * 3)
@@ -181,23 +183,64 @@ def _can_bind(port):
     return True
 
 
-def ensure_image():
-    """The tag of the server image, which is built when the engine does not have it."""
-    tag = _server.image_tag(trusted_certificates())
-    if _run(["docker", "image", "inspect", "--format", "{{.Id}}", tag]).returncode == 0:
+def ensure_image(base=None):
+    """The tag of the server image, which is made when the engine does not have it.
+
+    Args:
+        base: the image to make it from. By default Debian's, and where no registry answers, Debian's packages.
+    """
+    certificates = trusted_certificates()
+    tag = _server.image_tag(certificates, base or _server.BASE)
+    if _has_image(tag):
         return tag
-    if not shutil.which("mmdebstrap"):
-        raise HitlessError(
-            "image_unavailable", "The server image has to be made first, and there is no mmdebstrap here; nothing was changed.", "apt-get install mmdebstrap"
-        )
+    complaint = _pull(base or _server.BASE)
     with tempfile.TemporaryDirectory(prefix="hitless-image-") as folder:
-        archive = os.path.join(folder, "root.tar")
-        for words in (_server.bootstrap_command(archive), ["docker", "import", archive, tag]):
-            done = _run(words, timeout=_BUILD_SECONDS)
-            if done.returncode:
-                message = "The server image could not be made: %s failed; nothing was changed." % words[0]
-                raise HitlessError("image_unavailable", message, "see log_tail; it needs Debian's mirror", {"log_tail": done.stderr.splitlines()[-20:]})
+        if complaint is None:
+            _build(tag, base or _server.BASE, certificates, folder)
+        elif base:
+            message = "The image %s cannot be had: %s; nothing was changed." % (base, complaint)
+            raise HitlessError("image_unavailable", message, "docker pull %s" % base)
+        else:
+            _bootstrap(tag, folder)
     return tag
+
+
+def _has_image(name):
+    return _run(["docker", "image", "inspect", "--format", "{{.Id}}", name]).returncode == 0
+
+
+def _pull(name):
+    """Have an image from the engine or its registry; what it complained of, or None."""
+    if _has_image(name):
+        return None
+    done = _run(["docker", "pull", "--quiet", name], timeout=_BUILD_SECONDS)
+    return (done.stderr.strip().splitlines() or ["docker pull gave no reason"])[-1] if done.returncode else None
+
+
+def _build(tag, base, certificates, folder):
+    os.mkdir(os.path.join(folder, "certificates"))
+    for name, content in certificates.items():
+        with open(os.path.join(folder, "certificates", name), "wb") as stream:
+            stream.write(content)
+    with open(os.path.join(folder, "Dockerfile"), "w", encoding="utf-8") as stream:
+        stream.write(_server.dockerfile(base))
+    _make(["docker", "build", "--quiet", "--tag", tag, folder], "it needs Debian's mirror")
+
+
+def _bootstrap(tag, folder):
+    if not shutil.which("mmdebstrap"):
+        message = "The server image has to be made first; no registry answers for %s, and there is no mmdebstrap here; nothing was changed." % _server.BASE
+        raise HitlessError("image_unavailable", message, "apt-get install mmdebstrap")
+    archive = os.path.join(folder, "root.tar")
+    _make(_server.bootstrap_command(archive), "it needs Debian's mirror")
+    _make(["docker", "import", archive, tag], "docker info")
+
+
+def _make(words, hint):
+    done = _run(words, timeout=_BUILD_SECONDS)
+    if done.returncode:
+        message = "The server image could not be made: %s failed; nothing was changed." % words[0]
+        raise HitlessError("image_unavailable", message, "see log_tail; " + hint, {"log_tail": done.stderr.splitlines()[-20:]})
 
 
 def trusted_certificates():

@@ -105,7 +105,8 @@ def fail(record, paths, status, failure):
     live = next((known for known in reversed(Record.all(paths)) if known["status"] == "RUNNING"), None)
     phase = failure.get("phase") or _last_phase(record)
     reason, hint = failure.get("reason") or _ENDED[status], failure.get("hint")
-    exit_code = failure.get("exit") or EXIT_FAILED
+    # What a template makes of a number is a text before ansible-core 2.19.
+    exit_code = int(failure.get("exit") or EXIT_FAILED)
     stays = bool(live) and repair_action(host.standing(record), host.standing(live)) == "finish"
     if stays:
         reason = reason.rstrip(".") + ". The release before it was stopped by then, so this one goes on serving."

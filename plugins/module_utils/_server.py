@@ -11,6 +11,8 @@ import os
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 
 IMAGE = "hitless-server"
+# What the image is made from where a registry answers.
+BASE = "debian:12"
 SSH, HTTP, HTTPS = 22, 80, 443
 # The loopback ports of servers, by port of the server: the first free one. They lie below those that systems give to outgoing connections, so that
 # a server that was stopped finds its own free again.
@@ -74,12 +76,25 @@ def container_name(app, target):
     return "hitless-%s-%s" % (app, target)
 
 
-def image_tag(certificates):
-    """``hitless-server:<digest>``: another recipe, or another set of trusted CAs (name -> bytes), is another image."""
-    digest = hashlib.sha256(repr(bootstrap_command("-")).encode())
+def image_tag(certificates, base=BASE):
+    """``hitless-server:<digest>``: another recipe, base, or set of trusted CAs (name -> bytes) is another image."""
+    digest = hashlib.sha256(repr((bootstrap_command("-"), dockerfile(base))).encode())
     for name in sorted(certificates):
         digest.update(name.encode() + b"\0" + hashlib.sha256(certificates[name]).digest())
     return "%s:%s" % (IMAGE, digest.hexdigest()[:12])
+
+
+def dockerfile(base):
+    """The Dockerfile that makes the image from ``base``; its folder has the trusted CAs in ``certificates``."""
+    steps = (
+        "apt-get -qq update",
+        "DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes --no-install-recommends %s" % " ".join(PACKAGES),
+        "update-ca-certificates",
+        # Images for containers keep services from starting; this one is a server.
+        "rm -rf /usr/sbin/policy-rc.d /var/lib/apt/lists/* /etc/ssh/ssh_host_*",
+        ": > /etc/machine-id",
+    )
+    return "FROM %s\nCOPY certificates %s\nRUN %s\n" % (base, CERTIFICATES, " && ".join(steps))
 
 
 def bootstrap_command(output):

@@ -37,6 +37,11 @@ options:
     type: str
     choices: [docker]
     default: docker
+  image:
+    description:
+      - The image that the server's own image is made from, with Debian 12 or newer, or Ubuntu 22.04 or newer.
+      - By default it is C(debian:12) where a registry answers, and otherwise made from Debian's packages.
+    type: str
   state_home:
     description: The folder that stands in for E(XDG_STATE_HOME), which stands in for C(~/.local/state).
     type: path
@@ -46,7 +51,7 @@ options:
     default: 120
 requirements:
   - docker (the command)
-  - mmdebstrap, to make the image the first time
+  - mmdebstrap, to make the image the first time, where no registry answers
   - ssh-keygen
 attributes:
   check_mode:
@@ -100,6 +105,7 @@ ARGUMENTS = {
     "target": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "provider": {"type": "str", "choices": ["docker"], "default": "docker"},
+    "image": {"type": "str"},
     "state_home": {"type": "path"},
     "timeout": {"type": "int", "default": 120},
 }
@@ -110,7 +116,7 @@ class Server:
 
     def __init__(self, params, check_mode):
         app, target = check_name("app", params["app"]), check_name("target", params["target"])
-        self.container = DockerServer(app, target)
+        self.container = DockerServer(app, target, params["image"])
         self.folder = _server.target_folder(app, target, params["state_home"])
         self.key = os.path.join(self.folder, "id_ed25519")
         self.file = os.path.join(self.folder, "target.json")

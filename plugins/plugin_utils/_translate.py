@@ -243,8 +243,9 @@ class Translator:
             given["phase"] = str(details["phase"])
         if isinstance(details.get("rolled_back"), bool):
             given["rolled_back"] = details["rolled_back"]
-        code = error.get("exit")
-        return self._failure(host, str(error.get("message") or "a step failed"), error.get("hint"), code if isinstance(code, int) else EXIT_FAILED, **given)
+        # What a template makes of a number is a text before ansible-core 2.19.
+        code = str(error.get("exit"))
+        return self._failure(host, str(error.get("message") or "a step failed"), error.get("hint"), int(code) if code.isdigit() else EXIT_FAILED, **given)
 
     def _untyped_failure(self, host: str | None, task: str, result: Mapping[str, Any]) -> dict[str, Any]:
         text = _text(result)

@@ -13,6 +13,11 @@ def test_another_trusted_ca_is_another_image():
     assert all(tag.startswith("hitless-server:") for tag in tags)
 
 
+def test_another_base_is_another_image_and_is_what_it_begins_with():
+    assert _server.image_tag({}, "registry.example.com/debian:12") != _server.image_tag({})
+    assert _server.dockerfile("registry.example.com/debian:12").startswith("FROM registry.example.com/debian:12\n")
+
+
 def test_a_server_is_published_on_loopback_alone():
     words = _server.run_command("hitless-shop-dev", "hitless-server:1", {22: 2222, 80: 8080}, {"hitless.app": "shop"})
     published = [words[i + 1] for i, word in enumerate(words) if word == "--publish"]
