@@ -35,8 +35,9 @@ class AnsibleModule:
     @staticmethod
     def _end(result, status):
         result.setdefault("changed", False)
-        print("\n" + json.dumps(result), flush=True)
-        sys.exit(status)
+        sys.stdout.write("\n%s\n" % json.dumps(result))
+        sys.stdout.flush()
+        raise SystemExit(status)
 
 
 def main():

@@ -25,7 +25,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 
@@ -239,13 +239,13 @@ def _zstd_members(stream: IO[bytes]) -> Iterator[Member]:
         program = subprocess.Popen(["zstd", "-dcq"], stdin=stream, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except FileNotFoundError as error:
         raise ValueError("this machine has no zstd") from error
-    assert program.stdout is not None
+    unpacked = cast("IO[bytes]", program.stdout)
     try:
-        yield from _tar_members(program.stdout)
-        if program.stdout.read(1) == b"" and program.wait() != 0:
+        yield from _tar_members(unpacked)
+        if unpacked.read(1) == b"" and program.wait() != 0:
             raise ValueError("it is damaged")
     finally:
-        program.stdout.close()
+        unpacked.close()
         program.kill()
         program.wait()
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 
 def _pump(file: str, target: BinaryIO) -> None:
@@ -29,8 +29,7 @@ def main() -> None:
     """Run the program."""
     file, *command = sys.argv[1:]
     child = subprocess.Popen(command, stdin=subprocess.PIPE)
-    assert child.stdin
-    threading.Thread(target=_pump, args=(file, child.stdin), daemon=True).start()
+    threading.Thread(target=_pump, args=(file, cast(BinaryIO, child.stdin)), daemon=True).start()
     # The pump may still wait for its stdin, which ends after this process.
     os._exit(child.wait())
 

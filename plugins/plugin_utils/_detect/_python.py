@@ -176,8 +176,8 @@ def _install_pip(files: Files, decider: str) -> list[str]:
     return [f"{_PIP} -e ."]
 
 
-def _tool(name: str) -> str:
-    return f"python3 -m venv {_TOOLS}/{name} && {_TOOLS}/{name}/bin/pip install --quiet --disable-pip-version-check {name}"
+def _tool(name: str, extra: str = "") -> str:
+    return f"python3 -m venv {_TOOLS}/{name} && {_TOOLS}/{name}/bin/pip install --quiet --disable-pip-version-check {shlex.quote(name + extra)}"
 
 
 def _in_venv(command: str) -> str:
@@ -202,7 +202,8 @@ def _install_poetry(files: Files, _decider: str) -> list[str]:
 
 def _install_pdm(files: Files, _decider: str) -> list[str]:
     verb = "sync" if files.has("pdm.lock") else "install"
-    return [_tool("pdm"), _in_venv(f"PDM_CHECK_UPDATE=false PDM_IGNORE_SAVED_PYTHON=1 {_TOOLS}/pdm/bin/pdm {verb} --prod --no-self")]
+    # Its extra pins what it was tested with; without it, a later release of one of its own dependencies breaks it.
+    return [_tool("pdm", "[locked]"), _in_venv(f"PDM_CHECK_UPDATE=false PDM_IGNORE_SAVED_PYTHON=1 {_TOOLS}/pdm/bin/pdm {verb} --prod --no-self")]
 
 
 def _install_pipenv(files: Files, _decider: str) -> list[str]:
