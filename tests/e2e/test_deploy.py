@@ -161,7 +161,7 @@ def test_a_second_run_is_refused_and_another_app_is_not(app: App, new_app: Calla
 def is_in(app: App, phase: str) -> bool:
     """Whether the newest deployment is in a phase. Starting takes a moment only: just past it will do."""
     if phase == "build":
-        return app.host.sh(f"systemctl list-units --plain --no-legend --state=active 'hitless-build-{app.name}.*'") != ""
+        return app.host.sh(f"systemctl list-units --plain --no-legend --state=active 'hitless-{app.name}.*build*'") != ""
     return app.phase() in {"start": ("start", "health")}.get(phase, (phase,))
 
 
