@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 PATHS := PATH="$(CURDIR)/.venv/bin:$$PATH" ANSIBLE_COLLECTIONS_PATH="$(CURDIR)/build" PYTHONPATH="$(CURDIR)/build"
 
-.PHONY: help setup demo demo-clean test lint unit integration molecule e2e matrix bench
+.PHONY: help setup demo demo-clean test lint unit integration molecule e2e newest matrix bench
 
 help: ## Say what can be made
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -18,7 +18,7 @@ demo: setup ## Create a server, deploy to it under load, roll back: the whole pr
 demo-clean: ## Remove all that the demo made
 	@$(PATHS) .venv/bin/python scripts/demo.py --clean
 
-test: lint unit integration molecule e2e ## Run every check and test
+test: lint unit integration molecule e2e newest ## Run every check and test
 
 lint: ## Check style, types and documentation
 	@scripts/setup packages venv
@@ -37,6 +37,9 @@ molecule: setup ## Test the roles on a real systemd host
 
 e2e: setup ## Test the product from its commands to the bytes that it serves
 	@$(PATHS) .venv/bin/pytest -q -p no:ansible tests/e2e
+
+newest: setup ## Test on the newest Ansible and Python 3.13
+	@scripts/matrix newest
 
 matrix: setup ## Test on the newest Ansible and Python 3.13, and on the oldest Ansible
 	@scripts/matrix

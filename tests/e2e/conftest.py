@@ -82,7 +82,7 @@ class Host:
 def command(folder: Path, state: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line in an app's folder."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state), **(env or {})}
-    return subprocess.run([sys.executable, "-m", "hitless", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=180)
+    return subprocess.run([sys.executable, "-m", "hitless", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900)
 
 
 @pytest.fixture(scope="session")
