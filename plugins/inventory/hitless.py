@@ -40,7 +40,10 @@ targets:
 # ansible-playbook -i hitless.yml hitless.paas.deploy -e target=prod
 """
 
+import ctypes
 import os
+import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,15 @@ from ansible_collections.hitless.paas.plugins.plugin_utils._targets import load_
 _RENDERS_ALL = tuple(int(part) for part in ansible_version.split(".")[:2]) < (2, 19)
 
 
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent() -> None:
+    """Have the kernel end this ansible-playbook when the `hitless` that started it is killed: nobody would be left to see it or to stop it."""
+    if sys.platform == "linux" and os.environ.get("HITLESS_RUN"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
     """One target of one hitless.yml."""
 
@@ -70,6 +82,7 @@ class InventoryModule(BaseInventoryPlugin):  # type: ignore[misc]
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         """Put the hosts of the target into the inventory."""
         super().parse(inventory, loader, path, cache)
+        end_with_parent()
         try:
             settings = self._load(path, load_extra_vars(loader))
             created = None if settings.provider["name"] == "byos" else load_target(settings.app, settings.target)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,22 @@ def test_an_interrupt_cleans_up_and_says_what_is_left(shop, environment, number)
     assert last["reason"] == "Interrupted during build: the deployment was cancelled, and what served before still serves."
     assert (last["exit"], last["rolled_back"]) == (130, True)
     assert (shop / "cancelled").read_text() == "20261121080000"
+
+
+def test_a_killed_command_takes_its_ansible_along(shop, environment):
+    command = [sys.executable, "-m", "hitless", "deploy", "--json"]
+    with subprocess.Popen(command, cwd=shop, env={**environment, "TELL_UNTIL": str(shop / "never")}, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        (child,) = _children(process.pid)
+        process.kill()
+    end = time.monotonic() + 30
+    while Path(f"/proc/{child}/cmdline").exists() and Path(f"/proc/{child}/cmdline").read_bytes():
+        assert time.monotonic() < end, "ansible-playbook goes on alone"
+        time.sleep(0.05)
+
+
+def _children(pid):
+    return [int(one) for thread in Path(f"/proc/{pid}/task").glob("*/children") for one in thread.read_text().split()]
 
 
 def test_the_background_runs_alone_and_can_be_cancelled(shop, hitless):

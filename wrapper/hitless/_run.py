@@ -66,6 +66,7 @@ def environment(environ: Mapping[str, str], control_dir: str) -> dict[str, str]:
         "ANSIBLE_SSH_CONTROL_PATH_DIR": control_dir,
         # The ansible-playbook of this package's own environment, also where that is not activated.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", os.defpath)]),
+        "HITLESS_RUN": "1",
         "PYTHONUNBUFFERED": "1",
     }
 
