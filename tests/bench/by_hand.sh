@@ -4,6 +4,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
 # What a person writes who deploys by hand: upload, start, wait until healthy, switch the router, drain, stop the old one.
+# What serves comes back by itself after a reboot, as with the product: enabled units, and weights in HAProxy's checked file.
 # Usage: by_hand.sh steps|once FOLDER RELEASE SSH-WORD...   (the last word is user@host)
 # "steps" calls ssh for each step, as such scripts do; "once" is the tightest that can be written: one call for all of them.
 set -euo pipefail
@@ -24,7 +25,16 @@ s = socket.socket(socket.AF_UNIX); s.connect("/run/haproxy/admin.sock"); s.senda
 column() { router "show stat by-hand-pool 4 -1" | awk -F, -v server="$1" -v column="$2" '$2 == server {print $column}'; }
 start() {
   cp -a source "releases/$1"
-  systemd-run -q --unit "by-hand-$1" -p DynamicUser=yes -p WorkingDirectory="/srv/by-hand/releases/$1" -E PORT=$port -E HOST=127.0.0.1 python3 web.py
+  cat > "/etc/systemd/system/by-hand-$1.service" <<UNIT
+[Service]
+DynamicUser=yes
+WorkingDirectory=/srv/by-hand/releases/$1
+Environment=PORT=$port HOST=127.0.0.1
+ExecStart=/usr/bin/python3 web.py
+[Install]
+WantedBy=multi-user.target
+UNIT
+  systemctl enable --quiet --now "by-hand-$1"
 }
 healthy() {
   { exec 3<>/dev/tcp/127.0.0.1/$port && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && read -r _ code _ <&3; } 2>/dev/null || return 1
@@ -32,13 +42,21 @@ healthy() {
   [ "$code" = 200 ]
 }
 up() { case $(column $new 18) in UP*) ;; *) return 1 ;; esac; }
-switch() { router "set server by-hand-pool/$new state ready; set server by-hand-pool/$new weight 100; set server by-hand-pool/$old weight 0" >/dev/null; }
+switch() {
+  config=/etc/haproxy/hitless/apps/by-hand.cfg
+  sed "s/^\\(    server $new .* weight\\) .*/\\1 100/; s/^\\(    server $old .* weight\\) .*/\\1 0/" $config > $config.new
+  haproxy -c -f /etc/haproxy/haproxy.cfg -f $config.new >/dev/null
+  mv $config.new $config
+  router "set server by-hand-pool/$new state ready; set server by-hand-pool/$new weight 100; set server by-hand-pool/$old weight 0" >/dev/null
+}
 drained() { [ "$(column $old 5)" = 0 ]; }
 finish() {
   last=$(readlink current || true)
   echo $new > slot
   ln -sfn "releases/$1" current
-  if [ -n "$last" ]; then systemctl stop "by-hand-${last##*/}"; fi
+  [ -n "$last" ] || return 0
+  systemctl disable --quiet --now "by-hand-${last##*/}"
+  rm "/etc/systemd/system/by-hand-${last##*/}.service"
 }
 HOST
 )

@@ -188,9 +188,9 @@ frontend by-hand
     default_backend by-hand-pool
 backend by-hand-pool
     option httpchk GET /
-    default-server check inter 100ms rise 1 weight 0
-    server a 127.0.0.1:19101
-    server b 127.0.0.1:19102
+    default-server check inter 100ms rise 1
+    server a 127.0.0.1:19101 weight 0
+    server b 127.0.0.1:19102 weight 0
 """
 
 

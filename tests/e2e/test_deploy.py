@@ -48,6 +48,19 @@ def test_keep_alive_clients_lose_nothing_through_deploys_and_a_rollback(app: App
     assert set(seen.versions) == {"1", "2", "3"}
 
 
+def test_failed_releases_count_for_nothing_when_old_ones_go(app: App) -> None:
+    good = [app.deploy(str(number), keep_releases=3)["release"] for number in range(1, 4)]
+    for number in range(6):
+        app.write(f"broken {number}", services=web(command=f"python3 -c '{CRASHES}'"))
+        assert app.hitless("deploy")[0] == 1
+    good += [app.deploy(str(number), services=web())["release"] for number in range(4, 7)]
+    kept = app.host.sh(f"ls /srv/{app.name}/releases").split()
+    assert kept == good[-3:]
+    assert app.get() == (200, "6")
+    code, events = app.hitless("rollback", "--to", good[-3])
+    assert (code, app.get()) == (0, (200, "4")), events[-1]
+
+
 def test_the_version_served_follows_deploy_rollback_and_roll_forward(app: App) -> None:
     served = []
     first = app.deploy("1")["release"]
