@@ -28,7 +28,9 @@ options:
     description: The deployment whose phases or log are asked for. By default the last one.
     type: str
   phase:
-    description: The log of one phase, with O(what=logs). By default the log of the build and of every phase, and what the replicas wrote.
+    description:
+      - The log of one phase, or of one step of the build (V(pre), V(build.api)), with O(what=logs).
+      - By default the log of the build and of every phase, and what the replicas wrote.
     type: str
   lines:
     description: How many lines of each log.
