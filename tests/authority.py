@@ -86,7 +86,8 @@ class Responder:
         lines = ["V\t%s\t\t%s\tunknown\t/CN=x\n" % ((now() + DAY).strftime("%y%m%d%H%M%SZ"), serial_of(text)) for text in certificates]
         for name, text in (("index", "".join(lines)), ("ca.pem", self._authority.intermediate), ("signer.pem", certificate), ("signer.key", key)):
             (self._folder / name).write_text(text)
-        words = ["openssl", "ocsp", "-port", str(self._port), "-index", "index", "-CA", "ca.pem", "-rsigner", "signer.pem", "-rkey", "signer.key", "-nmin", "60"]
+        who = ["-index", "index", "-CA", "ca.pem", "-rsigner", "signer.pem", "-rkey", "signer.key"]
+        words = ["openssl", "ocsp", "-port", str(self._port), *who, "-nmin", "60"]
         self._process = subprocess.Popen(words, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         line = self._process.stdout.readline()
         while "ACCEPT" not in line and "waiting" not in line:
