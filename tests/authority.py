@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 DAY = timedelta(days=1)
 
@@ -43,6 +45,9 @@ def _signed(subject: str, key: Any, issuer: str, issuer_key: Any, names: tuple[s
         builder = builder.add_extension(x509.ExtendedKeyUsage([options["usage"]]), False)
     if options.get("must_staple"):
         builder = builder.add_extension(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)
+    if options.get("responder"):
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(options["responder"]))
+        builder = builder.add_extension(x509.AuthorityInformationAccess([access]), False)
     return builder.sign(issuer_key, options.get("algorithm", hashes.SHA256()))
 
 
@@ -56,7 +61,7 @@ class Authority:
         self.intermediate = pem(_signed(self.name, self.key, name + " Root", root_key, is_ca=True))
 
     def leaf(self, *names: str, key: Any = None, **options: Any) -> tuple[str, str]:
-        """``(certificate, key)``. ``begin``, ``end``, ``algorithm``, ``usage`` and ``must_staple`` as the test needs them."""
+        """``(certificate, key)``. ``begin``, ``end``, ``algorithm``, ``usage``, ``must_staple`` and ``responder`` (URL) as the test needs them."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         options.setdefault("usage", ExtendedKeyUsageOID.SERVER_AUTH)
         return pem(_signed(names[0], key, self.name, self.key, names, **options)), key_pem(key)
@@ -65,6 +70,35 @@ class Authority:
         """``(leaf and all above it, key)``."""
         certificate, key = self.leaf(*names, **options)
         return certificate + self.intermediate + self.root, key
+
+
+class Responder:
+    """openssl as the OCSP responder of an authority: every certificate that it is told of is good, for an hour each time."""
+
+    def __init__(self, authority: Authority, folder: Path, port: int) -> None:
+        self.url = "http://127.0.0.1:%d" % port
+        self._folder, self._port, self._process = folder, port, None
+        self._authority = authority
+
+    def start(self, *certificates: str, signer: Authority | None = None) -> None:
+        """Answer for ``certificates``, by somebody who signs in the name of the authority, or of ``signer``."""
+        certificate, key = (signer or self._authority).leaf("ocsp.example.com", usage=ExtendedKeyUsageOID.OCSP_SIGNING)
+        lines = ["V\t%s\t\t%s\tunknown\t/CN=x\n" % ((now() + DAY).strftime("%y%m%d%H%M%SZ"), serial_of(text)) for text in certificates]
+        for name, text in (("index", "".join(lines)), ("ca.pem", self._authority.intermediate), ("signer.pem", certificate), ("signer.key", key)):
+            (self._folder / name).write_text(text)
+        who = ["-index", "index", "-CA", "ca.pem", "-rsigner", "signer.pem", "-rkey", "signer.key"]
+        words = ["openssl", "ocsp", "-port", str(self._port), *who, "-nmin", "60"]
+        self._process = subprocess.Popen(words, cwd=self._folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        line = self._process.stdout.readline()
+        while "ACCEPT" not in line and "waiting" not in line:
+            assert line, "the responder does not start"
+            line = self._process.stdout.readline()
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.terminate()
+            self._process.communicate()
+            self._process = None
 
 
 def serial_of(certificate: str) -> str:

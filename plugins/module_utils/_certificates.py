@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The certificates of a host: on disk in the form that the router loads, each with a JSON file beside it that says what it is, and renewed in time.
 
-A certificate is called by its first name. ``<name>.pem`` is the router's; ``<name>.json`` is ``{"v", "name", "names", "app", "source": "acme" or "own",
+A certificate is called by its first name. ``<name>.pem`` is the router's, ``<name>.pem.ocsp`` its authority's word that it is not revoked, where there
+is one to be had; ``<name>.json`` is ``{"v", "name", "names", "app", "source": "acme" or "own",
 "server", "challenge", "issuer", "serial", "not_before", "not_after", "renewal": {"last_attempt", "last_error"}}``.
 """
 
@@ -16,7 +17,7 @@ import os
 import subprocess
 from datetime import datetime, timezone
 
-from ansible_collections.hitless.paas.plugins.module_utils import _certbot, _paths, _reachable, _renewal, _x509
+from ansible_collections.hitless.paas.plugins.module_utils import _certbot, _ocsp, _paths, _reachable, _renewal, _x509
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import fsync_dir, read_json, write_json
 from ansible_collections.hitless.paas.plugins.module_utils._hostnames import file_name, normalise_domain
@@ -113,10 +114,28 @@ def _described(names, app, source, pem, order=None, renewal=None):
 def _put(router, described, pem):
     """Serve a certificate and keep what it is. Returns True when something changed."""
     changed = router.set_certificate(described["names"], pem)
+    _staple(router, described["name"], _now())
     if _known(described["name"]) == described:
         return changed
     write_json(_path(described["name"], "json"), described)
     return True
+
+
+def _staple(router, name, now):
+    """Keep the authority's word that a certificate is not revoked fresh. Whatever fails leaves what is there, for as long as that is good."""
+    about, path = _ocsp.source(_text(_path(name, "pem")) or ""), _path(name, "pem.ocsp")
+    if about is None:
+        return
+    word = None
+    if os.path.exists(path):
+        with open(path, "rb") as stream:
+            word = _ocsp.read(about, stream.read())
+    answer = _ocsp.ask(about, now) if _ocsp.is_due(word, now) else None
+    with contextlib.suppress(HitlessError):
+        if answer:
+            router.set_staple(name, answer)
+        elif _ocsp.is_over(word, now):
+            router.set_staple(name, None)
 
 
 def _is_kept(name):
@@ -244,6 +263,8 @@ def renew(router, now):
         for known in listing():
             if known["source"] == "acme" and is_due(known, now):
                 done.append((known["name"], _renew_one(router, certbot, known)))
+        for known in listing():
+            _staple(router, known["name"], now)
     return done
 
 
@@ -289,6 +310,7 @@ def install_own(router, app, names, certificate_pem, key_pem, check_mode=False):
         changed = _put(router, described, pem)
         # It may have taken the place of one that was renewed.
         changed = _certbot.Certbot().remove(names[0]) or changed
+        changed = (_renewal.install() if _is_timer_wanted() else False) or changed
         _retire()
     return {"changed": changed, "certificate": described}
 
@@ -311,9 +333,14 @@ def remove(router, name):
         return was_there
 
 
+def _is_timer_wanted():
+    """Whether there is something to renew: a certificate, or the word of one's authority."""
+    return bool(_certbot.Certbot().orders()) or any(_ocsp.source(_text(_path(known["name"], "pem")) or "") for known in listing())
+
+
 def _retire():
-    """Without a certificate that is renewed there is no timer."""
-    if not _certbot.Certbot().orders():
+    """Without something to renew there is no timer."""
+    if not _is_timer_wanted():
         _renewal.uninstall()
 
 
@@ -330,7 +357,7 @@ def sync(router, check_mode=False):
         certbot = _certbot.Certbot()
         certbot.prepare()
         changed = _make_equal(router, certbot)
-        return (_renewal.install() if certbot.orders() else False) or changed
+        return (_renewal.install() if _is_timer_wanted() else False) or changed
 
 
 def _make_equal(router, certbot):

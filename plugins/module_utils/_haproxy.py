@@ -424,6 +424,11 @@ class HaproxyRouter(Router):
             written = self._certificates.put(names, pem)
             return self._certificates.sync(self._reload) or written
 
+    def set_staple(self, name, answer):
+        """See Router."""
+        with self._locked():
+            self._certificates.staple(name, answer)
+
     def remove_certificate(self, name):
         """See Router."""
         with self._locked():

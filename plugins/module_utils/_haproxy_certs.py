@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import hashlib
 import os
 import re
@@ -19,6 +21,8 @@ from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config impor
 from ansible_collections.hitless.paas.plugins.module_utils._hostnames import file_name
 from ansible_collections.hitless.paas.plugins.module_utils._pem import compact, first_certificate
 
+# HAProxy looks for it by itself when it starts.
+_STAPLE = ".ocsp"
 _HINT = "journalctl -u haproxy -n 30"
 # HAProxy takes a command with what belongs to it only when all of it fits into one buffer (tune.bufsize).
 _LONGEST = 15000
@@ -75,6 +79,7 @@ class Certificates:
         changed = _read(path) != text
         if changed:
             self._check(text)
+            _unlink(path + _STAPLE)
             write_atomic(path, text, 0o600)
         if sorted(wanted) != sorted(lines):
             write_atomic(self._layout.certs_list, render_certs(wanted), 0o644)
@@ -87,11 +92,17 @@ class Certificates:
         kept = [line for line in lines if line[0] != path]
         if kept != lines:
             write_atomic(self._layout.certs_list, render_certs(kept), 0o644)
-        if not os.path.exists(path):
-            return kept != lines
-        os.unlink(path)
-        fsync_dir(os.path.dirname(path))
-        return True
+        _unlink(path + _STAPLE)
+        return _unlink(path) or kept != lines
+
+    def staple(self, name, answer):
+        """See Router.set_staple. The running process comes first: it says whether it takes the answer, and what is not on disk is asked for again."""
+        path = self.path(name)
+        if answer is None:
+            _unlink(path + _STAPLE)
+            return
+        self._staple(path, answer)
+        write_atomic(path + _STAPLE, answer, 0o600)
 
     def sync(self, reload):
         """Make the running process equal to the files; ``reload`` is called for what cannot be done otherwise. True when something had to be done."""
@@ -135,6 +146,7 @@ class Certificates:
             return False
         if current != fingerprint(text):
             self._store(path, text, is_new=current is None)
+            self._staple_again(path)
         stale = [entry for entry in entries if entry.names != names]
         if len(stale) == len(entries):
             self._expect("add ssl crt-list %s <<\n%s %s\n" % (self._layout.certs_list, path, " ".join(names)), "Success!", "add %s" % path)
@@ -144,14 +156,30 @@ class Certificates:
         return True
 
     def _store(self, path, text, is_new):
+        self._abort_left()
+        if is_new and path not in self._admin.ask("show ssl cert").split():
+            self._expect("new ssl cert %s" % path, "New empty certificate store", "make room for %s" % path)
+        self._commit(path, path, text)
+
+    def _staple(self, path, answer):
+        self._abort_left()
+        self._commit(path, path + _STAPLE, base64.b64encode(answer).decode("ascii") + "\n")
+
+    def _staple_again(self, path):
+        """Give a certificate that was lost in the running process what it had; a bad answer is no reason to serve without TLS."""
+        with contextlib.suppress(FileNotFoundError, HitlessError), open(path + _STAPLE, "rb") as stream:
+            self._staple(path, stream.read())
+
+    def _abort_left(self):
         for left in _TRANSACTION.findall(self._admin.ask("show ssl cert")):
             # What a run that was cut had begun.
             self._admin.ask("abort ssl cert %s" % left)
-        if is_new and path not in self._admin.ask("show ssl cert").split():
-            self._expect("new ssl cert %s" % path, "New empty certificate store", "make room for %s" % path)
+
+    def _commit(self, path, part, text):
+        """Give the running process one file, ``part``, of the certificate at ``path``."""
         try:
-            self._expect("set ssl cert %s <<\n%s" % (path, text), "Transaction", "read %s" % path)
-            self._expect("commit ssl cert %s" % path, "Success!", "use %s" % path)
+            self._expect("set ssl cert %s <<\n%s" % (part, text), "Transaction", "read %s" % part)
+            self._expect("commit ssl cert %s" % path, "Success!", "use %s" % part)
         except HitlessError:
             self._admin.ask("abort ssl cert %s" % path)
             raise
@@ -189,3 +217,12 @@ def _read(path):
             return stream.read()
     except FileNotFoundError:
         return ""
+
+
+def _unlink(path):
+    """Remove a file for good; True when it was there."""
+    if not os.path.exists(path):
+        return False
+    os.unlink(path)
+    fsync_dir(os.path.dirname(path))
+    return True

@@ -174,6 +174,13 @@ class Router:
         """
         raise NotImplementedError
 
+    def set_staple(self, name, answer):
+        """Send an answer (bytes, OCSP) with the certificate called ``name``, from now on and after a restart, without a reload; None: forget the one on disk.
+
+        A new certificate of that name is without it.
+        """
+        raise NotImplementedError
+
     def fingerprint(self, pem):
         """What ``certificates`` calls the certificate of ``pem``."""
         raise NotImplementedError

@@ -28,6 +28,7 @@ class Facts(NamedTuple):
     """What one certificate says.
 
     Times are text in UTC; ``key`` is ("RSA", bits), ("EC", curve) or (another kind, None); ``usages`` is None when all are allowed.
+    ``responder`` is the URL of who answers whether it is revoked, or None.
     """
 
     subject: str
@@ -41,6 +42,7 @@ class Facts(NamedTuple):
     usages: str
     must_staple: bool
     public_key: str
+    responder: str
 
 
 class Links(NamedTuple):
@@ -95,6 +97,7 @@ def parse_facts(text):
         _line(r"X509v3 Extended Key Usage:.*\n(.*)$", text),
         bool(re.search(r"TLS Feature:.*\n.*status_request", text)),
         public_key.group(0),
+        _line(r"^\s*OCSP - URI:(http://[!-~]+)$", text),
     )
 
 
@@ -131,7 +134,7 @@ def problem(names, chain, links, public_key, now):
     if leaf.usages and not re.search("TLS Web Server Authentication|Any Extended Key Usage", leaf.usages):
         return "it may not be used by a web server, but for: %s" % leaf.usages
     if leaf.must_staple:
-        return "it demands OCSP stapling, which the router does not do"
+        return "it demands OCSP stapling, and browsers would refuse it whenever the authority's responder is down"
     return _dated(chain, now) or _weak(chain) or _broken(chain, links)
 
 

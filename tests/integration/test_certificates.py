@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import stat
+import subprocess
 import threading
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from ansible_collections.hitless.paas.plugins.module_utils import _certbot, _certificates, _paths, _renewal
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from authority import Authority, serial_of
-from conftest import wait_until
+from authority import Authority, Responder, now, serial_of
+from conftest import free_port, wait_until
 from loadgen import Load
 
 
@@ -179,3 +185,129 @@ def test_a_challenge_is_answered_for_every_name_and_nothing_else_is(haproxy):
 def test_a_challenge_that_is_none_never_lands(haproxy, token):
     with pytest.raises(HitlessError):
         haproxy.router.set_challenge(token, "x" * 40)
+
+
+@pytest.fixture
+def responder(authority, tmp_path):
+    (tmp_path / "ocsp").mkdir()
+    running = Responder(authority, tmp_path / "ocsp", free_port())
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def timer(haproxy, tmp_path, monkeypatch):
+    """The certificates of a host in the folder of ``haproxy``. There is no systemd here: the list says what became of the timer."""
+    said = []
+    monkeypatch.setattr(_paths, "HAPROXY_CERTS", str(Path(haproxy.layout.certs_list).parent))
+    monkeypatch.setattr(_paths, "ACME", str(tmp_path / "acme"))
+    monkeypatch.setattr(_certbot, "Certbot", functools.partial(_certbot.Certbot, str(tmp_path / "acme"), str(tmp_path / "logs")))
+    monkeypatch.setattr(_renewal, "install", lambda: said.append("install") or True)
+    monkeypatch.setattr(_renewal, "uninstall", lambda: said.append("uninstall"))
+    return said
+
+
+def moment(later=0):
+    return now().replace(tzinfo=None) + timedelta(minutes=later)
+
+
+def stapled(haproxy, name):
+    """The status of the certificate in the answer that comes with it ("good"), and until when that holds; None without an answer."""
+    words = ["openssl", "s_client", "-connect", "127.0.0.1:%d" % haproxy.https_port, "-servername", name, "-status"]
+    said = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=10).stdout
+    if "OCSP response: no response sent" in said:
+        return None
+    assert "OCSP Response Status: successful" in said
+    return re.search(r"Cert Status: (\w+)", said).group(1), re.search(r"Next Update: (.+)", said).group(1)
+
+
+def restarted(haproxy):
+    haproxy.stop()
+    haproxy.start()
+    return haproxy
+
+
+def worker(haproxy):
+    """The process that serves: a reload would put another one in its place."""
+    return re.search(r"^Pid: (\d+)$", haproxy.router._admin.ask("show info"), re.MULTILINE).group(1)
+
+
+def install(haproxy, authority, responder, name="shop.example.com"):
+    """One's own certificate that names the responder; returns it."""
+    chain, key = authority.chain(name, responder=responder.url)
+    _certificates.install_own(haproxy.router, "shop", [name], chain, key)
+    return chain
+
+
+def test_what_the_authority_says_of_a_certificate_comes_with_it(haproxy, authority, responder, timer):
+    chain, key = authority.chain("shop.example.com", responder=responder.url)
+    responder.start(chain)
+    before = worker(haproxy)
+    _certificates.install_own(haproxy.router, "shop", ["shop.example.com"], chain, key)
+    assert stapled(haproxy, "shop.example.com")[0] == "good"
+    assert worker(haproxy) == before
+    assert timer == ["install"]
+    path = Path(haproxy.router._certificates.path("shop.example.com") + ".ocsp")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stapled(restarted(haproxy), "shop.example.com")[0] == "good"
+    _certificates.remove(haproxy.router, "shop.example.com")
+    assert not path.exists()
+    assert timer == ["install", "uninstall"]
+
+
+def test_a_responder_that_is_down_leaves_the_certificate_served_and_is_asked_again(haproxy, authority, responder, timer):
+    chain = install(haproxy, authority, responder)
+    assert served(haproxy, "shop.example.com") == serial_of(chain)
+    assert stapled(haproxy, "shop.example.com") is None
+    assert timer == ["install"]
+    responder.start(chain)
+    before = worker(haproxy)
+    assert _certificates.renew(haproxy.router, moment()) == []
+    assert stapled(haproxy, "shop.example.com")[0] == "good"
+    assert worker(haproxy) == before
+
+
+def test_an_answer_is_renewed_at_half_its_life_and_kept_until_its_end(haproxy, authority, responder, timer):
+    chain = install(haproxy, authority, responder)
+    responder.start(chain)
+    _certificates.renew(haproxy.router, moment())
+    path = Path(haproxy.router._certificates.path("shop.example.com") + ".ocsp")
+    first = path.read_bytes()
+    _certificates.renew(haproxy.router, moment(20))
+    assert path.read_bytes() == first
+    _certificates.renew(haproxy.router, moment(40))
+    second = path.read_bytes()
+    assert second != first
+    responder.stop()
+    _certificates.renew(haproxy.router, moment(40))
+    assert path.read_bytes() == second
+    assert stapled(haproxy, "shop.example.com")[0] == "good"
+    _certificates.renew(haproxy.router, moment(70))
+    assert not path.exists()
+    assert served(restarted(haproxy), "shop.example.com") == serial_of(chain)
+    assert stapled(haproxy, "shop.example.com") is None
+
+
+def test_the_answer_of_another_authority_is_not_taken(haproxy, authority, responder, timer):
+    chain, key = authority.chain("shop.example.com", responder=responder.url)
+    responder.start(chain, signer=Authority("Other"))
+    _certificates.install_own(haproxy.router, "shop", ["shop.example.com"], chain, key)
+    assert served(haproxy, "shop.example.com") == serial_of(chain)
+    assert stapled(haproxy, "shop.example.com") is None
+
+
+def test_a_certificate_without_a_responder_has_no_answer_and_no_timer(haproxy, authority, timer):
+    chain, key = authority.chain("shop.example.com")
+    _certificates.install_own(haproxy.router, "shop", ["shop.example.com"], chain, key)
+    assert stapled(haproxy, "shop.example.com") is None
+    assert timer == ["uninstall"]
+
+
+def test_a_new_certificate_does_not_come_with_the_answer_about_the_old_one(haproxy, authority, responder, timer):
+    old, key = authority.chain("shop.example.com", responder=responder.url)
+    responder.start(old)
+    _certificates.install_own(haproxy.router, "shop", ["shop.example.com"], old, key)
+    responder.stop()
+    new = install(haproxy, authority, responder)
+    for again in (haproxy, restarted(haproxy)):
+        assert (served(again, "shop.example.com"), stapled(again, "shop.example.com")) == (serial_of(new), None)

@@ -11,7 +11,7 @@ import sys
 from datetime import datetime, timedelta
 
 import pytest
-from ansible_collections.hitless.paas.plugins.module_utils import _certbot, _certificates, _reachable, _renewal
+from ansible_collections.hitless.paas.plugins.module_utils import _certbot, _certificates, _ocsp, _reachable, _renewal
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_certs import Entry, parse_entries
 from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config import parse_certs, render_certs
@@ -232,6 +232,39 @@ DUE = [
 @pytest.mark.parametrize(("certificate", "expected"), [case[1:] for case in DUE], ids=[case[0] for case in DUE])
 def test_when_a_certificate_is_renewed(certificate, expected):
     assert _renewal.is_due(certificate, NOW) is expected
+
+
+WORDS = [
+    ("none", None, True, True),
+    ("fresh", _ocsp.Word(NOW - DAY, NOW + 6 * DAY), False, False),
+    ("a minute before half of its life", _ocsp.Word(NOW - HOUR + MINUTE, NOW + HOUR), False, False),
+    ("half of its life", _ocsp.Word(NOW - HOUR, NOW + HOUR), True, False),
+    ("the last minute", _ocsp.Word(NOW - 2 * HOUR, NOW + MINUTE), True, False),
+    ("its end", _ocsp.Word(NOW - 2 * HOUR, NOW), True, True),
+    ("of tomorrow, before the clock was set back", _ocsp.Word(NOW + DAY, NOW + 2 * DAY), True, False),
+]
+
+
+@pytest.mark.parametrize(("word", "due", "over"), [case[1:] for case in WORDS], ids=[case[0] for case in WORDS])
+def test_when_an_authority_is_asked_about_a_certificate(word, due, over):
+    assert (_ocsp.is_due(word, NOW), _ocsp.is_over(word, NOW)) == (due, over)
+
+
+SAID = "Response verify OK\n/tmp/x/leaf.pem: good\n\tThis Update: Nov 21 10:00:00 2026 GMT\n\tNext Update: Nov 28 10:00:00 2026 GMT\n"
+ANSWERS = [
+    ("good", SAID, _ocsp.Word(NOW - 2 * HOUR, NOW + 7 * DAY - 2 * HOUR)),
+    ("revoked", SAID.replace("good", "revoked") + "\tReason: keyCompromise\n\tRevocation Time: Nov 20 10:00:00 2026 GMT\n", None),
+    ("unknown", SAID.replace("good", "unknown"), None),
+    ("signed by anybody", SAID.replace("Response verify OK", "Response Verify Failure"), None),
+    ("without an end", SAID[: SAID.index("\tNext")], None),
+    ("about another certificate", "Response verify OK\n/tmp/x/leaf.pem: ERROR: No Status found.\n", None),
+    ("no answer", "Error querying OCSP responder\n", None),
+]
+
+
+@pytest.mark.parametrize(("said", "word"), [case[1:] for case in ANSWERS], ids=[case[0] for case in ANSWERS])
+def test_what_an_answer_is_worth(said, word):
+    assert _ocsp.parse(said) == word
 
 
 WARNED = [
