@@ -128,7 +128,7 @@ class Build:
         self.state["group"] += 1
         if stage == "toolchain":
             return False
-        if self.state["group"] < len(plan_of.groups_of(self.build, stage)):
+        if self.state["group"] < len(self._groups(stage)):
             self._start_group(stage)
             self._save()
             return True
@@ -205,22 +205,23 @@ class Build:
         self.state["layer"] = digest
         if digest and self.layers.restore(digest, self.tree, self.user):
             self.state["restored"] = True
-            self._note("install", "skipped")
-            return False
         return self._start_steps("install")
 
     def _start_build(self):
         return self._start_steps("build")
 
     def _start_steps(self, stage):
-        if not plan_of.steps_of(self.build, stage):
+        if not self._groups(stage):
             self._note(stage, "skipped")
             return False
         self._start_group(stage)
         return True
 
+    def _groups(self, stage):
+        return plan_of.groups_of(self.build, stage, stage == "install" and bool(self.state.get("restored")))
+
     def _start_group(self, stage):
-        steps, network = plan_of.groups_of(self.build, stage)[self.state["group"]]
+        steps, network = self._groups(stage)[self.state["group"]]
         env = plan_of.step_env(self.paths.app, self.plan, self.env)
         self._start_unit(steps, env, plan_of.sandbox(self.paths, self.deployment, self.build, network), plan_of.RUN_MOUNT)
 

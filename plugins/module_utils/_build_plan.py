@@ -78,22 +78,32 @@ def layer_digest(build, base_env, env, lockfiles, versions):
     return digest_of(dict(commands, v=1, dirs=sorted(build["dependency_dirs"]), **facts))
 
 
-def steps_of(build, stage):
-    """The steps of a stage (``install`` or ``build``): [{"name", "command"}]."""
-    names = _INSTALL if stage == "install" else _BUILD
-    return [{"name": name, "command": build[name]} for name in names if build.get(name)]
+def steps_of(build, stage, restored=False):
+    """The steps of a stage (``install`` or ``build``): [{"name", "command"}].
+
+    Args:
+        build: ``app["build"]``; its ``steps`` are the commands of services, where they have their own.
+        stage: the stage.
+        restored: whether a layer has brought the dependencies; then only what no layer keeps is left to install.
+    """
+    steps = []
+    for name in _INSTALL if stage == "install" else _BUILD:
+        of_services = (build.get("steps") or {}).get(name)
+        steps += of_services or [{"name": name, "command": build.get(name)}]
+    left = [step for step in steps if step["command"] and not (restored and step.get("kept", True))]
+    return [{"name": step["name"], "command": step["command"]} for step in left]
 
 
 def has_network(build, step):
     """Whether a step may use the network: ``build["network"]`` is true, false, or says so by ``install``, ``build`` and ``hooks``."""
     given = build.get("network", True)
-    return given.get(_NETWORK[step], True) if isinstance(given, dict) else bool(given)
+    return given.get(_NETWORK[step.partition(".")[0]], True) if isinstance(given, dict) else bool(given)
 
 
-def groups_of(build, stage):
+def groups_of(build, stage, restored=False):
     """The steps of a stage as those that can share a unit: [(steps, whether they have a network)], in order."""
     groups = []
-    for step in steps_of(build, stage):
+    for step in steps_of(build, stage, restored):
         network = has_network(build, step["name"])
         if groups and groups[-1][1] == network:
             groups[-1][0].append(step)

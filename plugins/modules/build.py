@@ -11,8 +11,9 @@ short_description: Build an app on a host, once
 version_added: 0.1.0
 description:
   - Makes the artifact C(/srv/<app>/artifacts/<digest>) from the uploaded source, and does nothing when it exists.
-  - The steps C(pre), C(install), C(build) and C(post) run as the app's own user in a systemd unit with caps, that sees nothing of other apps, of the router or
-    of secrets that are not build-time. Their output is shown line by line while they run.
+  - The steps C(pre), C(install), C(build) and C(post), and C(install.<service>) and C(build.<service>) of services with commands of their own, run as the app's
+    own user in a systemd unit with caps, that sees nothing of other apps, of the router or of secrets that are not build-time. Their output is shown line by
+    line while they run.
   - What an install makes is kept by the digest of the lockfiles, the toolchain, the install command and the build-time variables; while they are the same,
     nothing is installed.
   - The artifact belongs to root and is read-only.

@@ -28,7 +28,9 @@ options:
     description: The deployment whose phases or log are asked for. By default the last one.
     type: str
   phase:
-    description: The log of one phase, with O(what=logs). By default the log of the build and of every phase, and what the replicas wrote.
+    description:
+      - The log of one phase, or of one step of the build (V(pre), V(build.api)), with O(what=logs).
+      - By default the log of the build and of every phase, and what the replicas wrote.
     type: str
   lines:
     description: How many lines of each log.
@@ -84,6 +86,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._runtime import runti
 
 # Steps of a build that have a log of their own, beside the phases.
 BUILD_HOOKS = ("pre", "post")
+SERVICE_STEPS = ("install", "build")
 ARGUMENTS = {
     "app": {"type": "str", "required": True},
     "what": {"type": "str", "choices": ["status", "ps", "events", "logs"], "default": "status"},
@@ -141,7 +144,7 @@ def logs(paths, params):
         raise HitlessError("deployment_unknown", "%s was never deployed on this host." % paths.app, "hitless deploy")
     # The log of the build has the steps that have a log of their own as well.
     names = [params["phase"]] if params["phase"] else [name for name in PHASES if name != "install"]
-    if set(names) - set(PHASES) - set(BUILD_HOOKS):
+    if not all(_has_log(name) for name in names):
         raise HitlessError("usage", "There is no phase %r." % params["phase"], "The phases are: %s." % " ".join(PHASES))
     lines = [line for name in names for line in tail(paths.log(record.id, name), params["lines"])]
     if not params["phase"]:
@@ -150,6 +153,13 @@ def logs(paths, params):
             if replica.deployment == record.id:
                 lines += run.logs(replica, params["lines"])
     return {"deployment": record.id, "lines": lines}
+
+
+def _has_log(name):
+    stage, dot, service = name.partition(".")
+    if dot and stage in SERVICE_STEPS:
+        return bool(check_name("service", service))
+    return name in PHASES or name in BUILD_HOOKS
 
 
 def tail(path, lines):

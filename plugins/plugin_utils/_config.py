@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import functools
 import hashlib
 import json
@@ -315,9 +314,16 @@ def _problem(document: Document, file: str, key: Key, message: str) -> Problem:
     return Problem(file, document.line(key), key, message)
 
 
+def _nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The known name that is most like ``name``, if one is."""
+    import difflib  # only a mistake needs it
+
+    return difflib.get_close_matches(name, known, 1)
+
+
 def _unknown(name: str, rule: Mapping[str, Any]) -> str:
     known = sorted(rule["properties"])
-    near = difflib.get_close_matches(str(name), known, 1)
+    near = _nearest(str(name), known)
     return f"is not a key that is known here{f'; did you mean {near[0]}?' if near else ''}; allowed: {', '.join(known)}"
 
 
@@ -445,7 +451,7 @@ def _pick_target(targets: Mapping[str, Any] | None, name: str | None, file: str,
         hint = f"name one: --target {known[0]} (ansible-playbook: -e target={known[0]})"
         raise HitlessError("config_invalid", f"{file} line {line}: targets has several ({', '.join(known)}) and none was named; nothing was changed", hint=hint)
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
+        near = _nearest(name, known)
         message = f"{file} line {line}: targets has no {name}{f'; did you mean {near[0]}?' if near else ''}; allowed: {', '.join(known)}; nothing was changed"
         raise HitlessError("config_invalid", message, hint=f"--target {near[0] if near else known[0]}")
     return name

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
 from pathlib import Path
 
 from ansible_collections.hitless.paas.plugins.module_utils._paths import LIBRARY
@@ -44,6 +43,8 @@ FOLDER = _folder()
 
 def archive() -> bytes:
     """It as a compressed tar file."""
+    import tarfile  # needed once a host and version
+
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=6) as tar:
         for name, content in files().items():

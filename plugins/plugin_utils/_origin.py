@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.plugin_utils._archive import unpacked
 from ansible_collections.hitless.paas.plugins.plugin_utils._builders import BUILDERS
 from ansible_collections.hitless.paas.plugins.plugin_utils._git import Checkout, Repository, check_ref, checkout, is_url, shown
 from ansible_collections.hitless.paas.plugins.plugin_utils._source import Listing, Source, cache_folder, inspect, list_source
@@ -101,10 +100,16 @@ def list_origin(origin: Origin, secrets: Mapping[str, Any]) -> Listing:
     return replace(listing, git={**listing.git, **_about(at, facts)})
 
 
+def _unpacked(archive: str) -> str:
+    from ansible_collections.hitless.paas.plugins.plugin_utils._archive import unpacked  # every run imports this file, and few have an archive
+
+    return unpacked(archive, cache_folder())
+
+
 def _located(origin: Origin, secrets: Mapping[str, Any], run: str | None = None) -> tuple[str, Checkout | None, dict[str, Any]]:
     """The folder, for a git repository the checkout that it is in, and what a record says of the origin."""
     if isinstance(origin, str):
-        return (unpacked(origin, cache_folder()) if os.path.isfile(origin) else origin), None, {}
+        return (_unpacked(origin) if os.path.isfile(origin) else origin), None, {}
     token = _token(origin.get("token"), secrets)
     repository = Repository(origin["git"], origin.get("ref"), origin.get("key"), token, bool(origin.get("submodules", True)), run)
     found = checkout(repository, cache_folder())

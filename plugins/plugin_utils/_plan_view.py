@@ -28,7 +28,9 @@ def plan_table(plan: Mapping[str, Any], app: Mapping[str, Any], asked: str | Non
     """
     rows = [_row(plan, what, plan[what.replace(" ", "_")], what) for what in ("language", "version", "framework", "package manager")]
     rows.append({"what": "builder", "value": app["build"]["builder"], "why": why_builder(asked, plan)})
-    rows += [_build_row(plan, app["build"], key, reason) for key, reason in _BUILD_ROWS]
+    for key, reason in _BUILD_ROWS:
+        steps = app["build"]["steps"].get(key)
+        rows += [_step_row(plan, step, reason) for step in steps] if steps else [_build_row(plan, app["build"], key, reason)]
     if app["build"].get("tool"):
         rows.append({"what": "mise", "value": tool_said(app["build"]["tool"]), "why": _file(plan, "version")})
     rows += [_service_row(plan, name, service) for name, service in app["services"].items()]
@@ -61,6 +63,18 @@ def _row(plan: Mapping[str, Any], what: str, value: object, reason: str) -> dict
 def _build_row(plan: Mapping[str, Any], build: Mapping[str, Any], key: str, reason: str) -> dict[str, str]:
     row = _row(plan, key, build[key], reason)
     return row if build[key] == plan[key] else {**row, "why": "hitless.yml"}
+
+
+def _step_row(plan: Mapping[str, Any], step: Mapping[str, Any], reason: str) -> dict[str, str]:
+    stage = step["name"].partition(".")[0]
+    folder = next((folder for folder in plan["folders"] if folder[stage] == step["command"]), None)
+    return {"what": step["name"], "value": step["command"], "why": _file_in(plan, reason, folder["root"]) if folder else "hitless.yml"}
+
+
+def _file_in(plan: Mapping[str, Any], what: str, root: str) -> str:
+    """The file of the folder that decided; a workspace's is above it."""
+    files = [str(reason["file"] or "") for reason in plan["why"] if reason["what"] == what]
+    return next((file for file in files if not root or file.startswith(root + "/")), _file(plan, what))
 
 
 def _service_row(plan: Mapping[str, Any], name: str, service: Mapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.hitless.paas.plugins.module_utils._domains import refuse_services
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import Plan, Tree, combine, detect, move
+from ansible_collections.hitless.paas.plugins.plugin_utils._service_steps import steps_of_services
 from ansible_collections.hitless.paas.plugins.plugin_utils._tools import tool_of, with_tool
 
 # What a service that hitless.yml does not name runs with; the same as the defaults of hitless.yml.
@@ -43,7 +44,14 @@ def plan_app(settings: Mapping[str, Any], tree: Tree, distribution: str | None =
         plan = detect(tree, _overrides(settings, root, here, distribution))
         _pick(plan, here, shared=len(roots) > 1)
         plans.append(move(plan, root) if root else plan)
-    return combine(plans)
+    folders = [_folder(root, plan) for root, plan in zip(roots, plans, strict=True)]
+    whole = combine(plans)
+    whole.folders = folders
+    return whole
+
+
+def _folder(root: str, plan: Plan) -> dict[str, Any]:
+    return {"root": root, "install": plan.install, "build": plan.build, "dependency_dirs": list(plan.dependency_dirs)}
 
 
 def _overrides(settings: Mapping[str, Any], root: str, services: Mapping[str, Mapping[str, Any]], distribution: str | None) -> dict[str, Any]:
@@ -81,19 +89,25 @@ def resolve(settings: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, A
         for key in ("app", "target", "runtime", "router", "mounts", "domains", "preview_domain", "keep_releases")
         if key in settings
     }
-    app["build"] = _build(settings.get("build") or {}, plan)
-    app["services"] = _services(settings.get("services") or {}, plan, app["build"])
+    services = settings.get("services") or {}
+    app["build"] = _build(settings.get("build") or {}, services, plan)
+    app["services"] = _services(services, plan, app["build"])
     refuse_services(app.get("domains", ()), [name for name, service in app["services"].items() if service["type"] != "worker"])
     app["hooks"] = _hooks(settings.get("hooks") or {}, plan)
     app["env"] = with_tool(plan["env"], app["build"]["tool"])
     return app
 
 
-def _build(given: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+def _build(given: Mapping[str, Any], services: Mapping[str, Mapping[str, Any]], plan: Mapping[str, Any]) -> dict[str, Any]:
     build = copy.deepcopy(dict(given))
-    for key in ("install", "build", "output"):
-        if build.get(key) is None:
-            build[key] = plan[key]
+    if build.get("output") is None:
+        build["output"] = plan["output"]
+    build["steps"] = {}
+    for stage in ("install", "build"):
+        steps = steps_of_services(stage, given.get(stage), services, plan["folders"])
+        build[stage] = " && ".join(step["command"] for step in steps) or None
+        if any(step["name"] != stage for step in steps):
+            build["steps"][stage] = steps
     if build.get("builder") in (None, "auto"):
         build["builder"] = plan["builder"]
     for key in ("toolchain", "lockfiles", "dependency_dirs", "build_env"):
@@ -111,6 +125,7 @@ def _services(given: Mapping[str, Mapping[str, Any]], plan: Mapping[str, Any], b
 
 def _service(name: str, given: Mapping[str, Any] | None, found: Mapping[str, Any] | None, build: Mapping[str, Any]) -> dict[str, Any]:
     service = _defaults(found["type"]) if given is None and found else copy.deepcopy(dict(given or {}))
+    service.pop("build", None)  # it is among the steps of the build
     command = service.get("command")
     if command is not None:
         service["command"] = f"cd {shlex.quote(service['root'])} && {command}" if service.get("root") else command

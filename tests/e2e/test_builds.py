@@ -114,3 +114,17 @@ def test_the_record_has_the_time_of_each_step(app: App) -> None:
     code, events = app.hitless("logs", "--phase", "pre")
     assert code == 0
     assert next(event["data"]["lines"] for event in events if event["event"] == "info") == ["before"]
+
+
+def test_a_service_has_a_build_step_of_its_own(app: App) -> None:
+    web = next(iter(app.settings["services"]))
+    services = {**app.settings["services"], web: {**app.settings["services"][web], "build": {"build": "echo mine"}}}
+    app.deploy("1", services=services)
+    code, events = app.hitless("logs", "--phase", f"build.{web}")
+    assert code == 0
+    assert next(event["data"]["lines"] for event in events if event["event"] == "info") == ["mine"]
+    code, events = app.hitless("logs", "--phase", "build.../x")
+    assert code == 2
+    code, events = app.hitless("plan")
+    assert code == 0
+    assert "echo mine" in json.dumps(events)

@@ -95,6 +95,33 @@ def test_steps_are_in_order() -> None:
     assert [step["name"] for stage in ("install", "build") for step in plan_of.steps_of(build, stage)] == ["pre", "install", "build", "post"]
 
 
+STEPS = {
+    "install": [{"name": "install.a", "command": "i", "kept": True}, {"name": "install.b", "command": "j", "kept": False}],
+    "build": [{"name": "build", "command": "x", "kept": True}, {"name": "build.b", "command": "y", "kept": False}],
+}
+
+
+@pytest.mark.parametrize(
+    ("steps", "restored", "install", "build"),
+    [
+        ({}, False, ["pre", "install"], ["build", "post"]),
+        ({}, True, [], ["build", "post"]),
+        (STEPS, False, ["pre", "install.a", "install.b"], ["build", "build.b", "post"]),
+        (STEPS, True, ["install.b"], ["build", "build.b", "post"]),
+        ({"build": STEPS["build"]}, False, ["pre", "install"], ["build", "build.b", "post"]),
+    ],
+)
+def test_services_have_steps_of_their_own(steps: dict[str, Any], restored: bool, install: list[str], build: list[str]) -> None:
+    order = {**BUILD, "pre": "a", "post": "z", "steps": steps}
+    assert [step["name"] for step in plan_of.steps_of(order, "install", restored)] == install
+    assert [step["name"] for step in plan_of.steps_of(order, "build")] == build
+
+
+def test_a_step_of_a_service_has_the_network_of_its_stage() -> None:
+    order = {**BUILD, "steps": STEPS, "network": {"install": False}}
+    assert [plan_of.has_network(order, name) for name in ("install.a", "build.b")] == [False, True]
+
+
 def test_a_build_sees_build_time_variables_only() -> None:
     env = plan_of.step_env("shop", PLAN, {"VITE_A": "1", "DATABASE_URL": "x"})
     assert (env["VITE_A"], env["A"], env["HOME"]) == ("1", "1", "/srv/shop/cache/home")

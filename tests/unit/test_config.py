@@ -120,6 +120,10 @@ def test_secret_from_a_file(tmp_path):
         ("app: a\nservices:\n  w: {strategy: blue-green}\n", 3, "services.w.strategy", "blue_green, rolling, canary, stop_start"),
         ("app: a\nservices:\n  w: {resources: {memory: 5X}}\n", 3, "services.w.resources.memory", "512M"),
         ("app: a\nservices:\n  w:\n    root: ../x\n", 4, "services.w.root", "without .."),
+        ("app: a\nservices:\n  w:\n    build: {build: ' '}\n", 4, "services.w.build.build", 'or "" for nothing'),
+        ("app: a\nservices:\n  w:\n    build: {install: }\n", 4, "services.w.build.install", 'or "" for nothing'),
+        ("app: a\nservices:\n  w:\n    build: {instal: x}\n", 4, "services.w.build.instal", "did you mean install?"),
+        ("app: a\nservices:\n  w:\n    build: make\n", 4, "services.w.build", "a map"),
         ("app: a\nservices:\n  w:\n    command: |\n      a\n      b\n", 4, "services.w.command", "one line"),
         ("app: a\nmounts:\n  /app/../etc: x\n", 3, 'mounts."/app/../etc"', "without .."),
         ("app: a\nmounts:\n  app/x: x\n", 3, "mounts.app/x", "an absolute path"),
@@ -167,6 +171,17 @@ def test_aliases_work_and_cannot_explode(tmp_path):
 
 def test_no_value_of_a_variable_is_in_an_error(tmp_path):
     assert not any("hunter2" in message for _line, _key, message in _errors(tmp_path, "app: a\nenv:\n  A: [hunter2]\n  B: {c: hunter2}\n"))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [("", {"install": None, "build": "make"}), ('services: {w: {build: {install: ""}}}', {"install": "", "build": "make"})],
+)
+def test_commands_of_a_service_are_merged_one_by_one(tmp_path, target, expected):
+    text = f"app: x\nservices: {{w: {{build: {{build: make}}}}, v: {{}}}}\ntargets: {{dev: {{{target}}}}}\n"
+    services = _config.load(_write(tmp_path, text), env={}).values["services"]
+    assert services["w"]["build"] == expected
+    assert services["v"]["build"] == {"install": None, "build": None}
 
 
 @pytest.mark.parametrize(

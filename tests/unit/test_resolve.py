@@ -55,3 +55,13 @@ def test_the_table_says_what_and_which_file_decided() -> None:
     assert {"what": "service web (web)", "value": "gunicorn --bind 127.0.0.1:$PORT --threads 4 app:app", "why": "app.py"} in rows
     assert {"what": "pre_deploy", "value": "./migrate", "why": "hitless.yml"} in rows
     assert plan_lines(rows)[0] == "language           python  (requirements.txt)"
+
+
+def test_the_table_says_who_decided_on_each_service() -> None:
+    files = {f"{folder}/package.json": '{"scripts": {"start": "node a.js", "build": "tsc"}}' for folder in ("web", "api")}
+    services = {"web": {"type": "web", "root": "web"}, "api": {"type": "web", "root": "api", "build": {"install": None, "build": "make"}}}
+    rows = plan_table(*resolved({"files": {**files, "web/a.js": "", "api/a.js": ""}, "settings": {"services": services}}))
+    assert [(row["what"], row["why"]) for row in rows if row["what"].startswith(("install", "build."))] == [
+        ("install.web", "web/package.json"), ("install.api", "api/package.json"), ("build.web", "web/package.json"), ("build.api", "hitless.yml"),
+    ]  # fmt: skip
+    assert {"what": "build.api", "value": "cd api; make", "why": "hitless.yml"} in rows

@@ -36,7 +36,8 @@ def certificate(**options):
     options.setdefault("app", "certs-molecule")
     options.setdefault("ca_bundle", "/opt/authority/tls.pem")
     words = ["ansible", "all", "--inventory", str(ROOT / "molecule/domains/app/hitless.yml"), "--one-line", "-m", "hitless.paas.certificate", "-a"]
-    done = subprocess.run([*words, json.dumps(options)], capture_output=True, text=True, check=False, timeout=300)
+    plain = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run([*words, json.dumps(options)], env=plain, capture_output=True, text=True, check=False, timeout=300)
     assert " => " in done.stdout, done.stdout + done.stderr
     head, _arrow, said = done.stdout.partition(" => ")
     return dict(json.loads(said), failed="FAILED" in head)

@@ -60,6 +60,7 @@ class Plan:
     hooks: dict[str, str] = field(default_factory=dict)
     why: list[dict[str, str | None]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    folders: list[dict[str, Any]] = field(default_factory=list)  # of the app and of its services: root, install, build, dependency_dirs; in order
     install_root: str = ""  # where the install command runs, seen from the app: a workspace is installed from its own top
 
     def because(self, what: str, value: str, file: str | None) -> None:

@@ -78,6 +78,55 @@ def test_each_hook_has_its_own_log_and_time(server: Server, app: Path) -> None:
     assert run.phases()["freeze"] == "done"
 
 
+def services(**commands: dict[str, str]) -> dict[str, Any]:
+    """Two services, each in a folder of its own, with build commands of their own."""
+    nothing = {"install": None, "build": None}
+    return {
+        name: {"type": kind, "command": "./run", "root": name, "build": {**nothing, **commands.get(name, {})}, "health": {"type": "none"}}
+        for name, kind in (("web", "web"), ("jobs", "worker"))
+    }
+
+
+def test_each_service_has_its_own_commands_logs_and_times(server: Server, app: Path) -> None:
+    for folder in ("web", "jobs"):
+        (app / folder).mkdir()
+        (app / folder / "run").write_text("#!/bin/sh\n")
+    commands = {"web": {"install": "echo got > packages", "build": "cat packages; pwd | tee out"}, "jobs": {"build": "sleep 1; pwd | tee out"}}
+    first = server.build(app, services=services(**commands)).ok()
+    assert server.sh("cat %s/web/out %s/jobs/out" % (first.artifact, first.artifact)) == "/app/web\n/app/jobs"
+    assert (first.log("build.web"), first.log("build.jobs")) == (["got", "/app/web"], ["/app/jobs"])
+    logs = "/var/log/hitless/shop/%s" % server.deployment
+    assert [server.sh("cat %s/%s.log" % (logs, name)) for name in ("install.web", "build.web", "build.jobs")] == ["", "got\n/app/web", "/app/jobs"]
+    record = json.loads(server.sh("cat /var/lib/hitless/shop/deployments/%s.json" % server.deployment))
+    steps = {step["name"]: step for phase in record["phases"] for step in phase.get("steps", ())}
+    assert list(steps) == ["install.web", "build.web", "build.jobs"]
+    assert steps["build.jobs"]["seconds"] >= 1
+    again = server.build(app, services=services(**commands)).ok()
+    assert again.artifact == first.artifact
+    assert again.log("build.jobs") == []
+    commands["jobs"]["build"] = "echo other | tee out; exit 3"
+    assert "(build.jobs) ended with exit status 3" in failed(server.build(app, services=services(**commands)))["message"]
+    commands["jobs"]["build"] = "echo other > out"
+    other = server.build(app, services=services(**commands)).ok()
+    assert server.sh("cat %s/web/out %s/jobs/out" % (other.artifact, other.artifact)) == "/app/web\nother"
+
+
+def test_what_no_layer_keeps_is_installed_in_every_build(server: Server, app: Path) -> None:
+    server.sh("rm -rf /srv/shop/cache/deps")
+    (app / "lock").write_text("one")
+    (app / "jobs").mkdir()
+    (app / "jobs" / "run").write_text("#!/bin/sh\n")
+    order = {"install": "mkdir deps; echo layer > deps/data", "lockfiles": ["lock"], "dependency_dirs": ["deps"]}
+    for code, installed in (("1", ["install", "install.jobs"]), ("2", ["install.jobs"])):
+        (app / "code").write_text(code)
+        run = server.build(app, order, services=services(jobs={"install": "echo mine > vendor"}) | {"web": {"type": "web", "command": "./run"}}).ok()
+        assert server.sh("cat %s/deps/data %s/jobs/vendor" % (run.artifact, run.artifact)) == "layer\nmine"
+        record = json.loads(server.sh("cat /var/lib/hitless/shop/deployments/%s.json" % server.deployment))
+        phase = next(phase for phase in record["phases"] if phase["name"] == "install")
+        assert [step["name"] for step in phase["steps"]] == installed
+    server.sh("rm -rf /srv/shop/cache/deps")
+
+
 def test_the_dependencies_used_last_are_kept_up_to_the_cap(server: Server, app: Path) -> None:
     server.sh("rm -rf /srv/shop/cache/deps")
     build = {"install": "mkdir deps; head -c 400000 /dev/urandom > deps/data", "lockfiles": ["lock"], "dependency_dirs": ["deps"], "cache": 1_000_000}
