@@ -20,7 +20,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._pem import certifica
 _SECONDS = 10
 _LONGEST = 10 * 1024
 _GOOD = re.compile(r": good\s*$", re.MULTILINE)
-_UPDATE = re.compile(r"^\s*(This|Next) Update: (.+?)\s*$", re.MULTILINE)
+_UPDATE = re.compile(r"^\s*(This|Next) Update: ([A-Z][a-z]{2} +[0-9]+ [0-9:]{8} [0-9]{4} GMT)\s*$", re.MULTILINE)
 
 
 class Source(NamedTuple):

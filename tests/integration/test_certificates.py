@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import os
 import re
+import socket
 import stat
 import subprocess
 import threading
@@ -15,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.hitless.paas.plugins.module_utils import _certbot, _certificates, _paths, _renewal
+from ansible_collections.hitless.paas.plugins.module_utils import _certbot, _certificates, _ocsp, _paths, _renewal
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from authority import Authority, Responder, now, serial_of
 from conftest import free_port, wait_until
@@ -311,3 +312,24 @@ def test_a_new_certificate_does_not_come_with_the_answer_about_the_old_one(hapro
     new = install(haproxy, authority, responder)
     for again in (haproxy, restarted(haproxy)):
         assert (served(again, "shop.example.com"), stapled(again, "shop.example.com")) == (serial_of(new), None)
+
+
+def test_a_responder_that_never_answers_does_not_hold_anything_up(haproxy, authority, responder, timer, monkeypatch):
+    monkeypatch.setattr(_ocsp, "_SECONDS", 1)
+    with socket.create_server(("127.0.0.1", int(responder.url.rpartition(":")[2]))):
+        chain = install(haproxy, authority, responder)
+    assert served(haproxy, "shop.example.com") == serial_of(chain)
+    assert stapled(haproxy, "shop.example.com") is None
+
+
+def test_a_certificate_that_the_running_router_lost_comes_back_with_its_answer(haproxy, authority, responder, timer):
+    chain, key = authority.chain("shop.example.com", responder=responder.url)
+    responder.start(chain)
+    _certificates.install_own(haproxy.router, "shop", ["shop.example.com"], chain, key)
+    responder.stop()
+    path = haproxy.router._certificates.path("shop.example.com")
+    for command in ("del ssl crt-list %s %s" % (haproxy.layout.certs_list, path), "del ssl cert %s" % path):
+        assert "deleted" in haproxy.router._admin.ask(command)
+    assert _certificates.sync(haproxy.router) is True
+    assert served(haproxy, "shop.example.com") == serial_of(chain)
+    assert stapled(haproxy, "shop.example.com")[0] == "good"

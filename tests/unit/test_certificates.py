@@ -257,6 +257,7 @@ ANSWERS = [
     ("unknown", SAID.replace("good", "unknown"), None),
     ("signed by anybody", SAID.replace("Response verify OK", "Response Verify Failure"), None),
     ("without an end", SAID[: SAID.index("\tNext")], None),
+    ("an end that nobody can read", SAID.replace("Nov 28 10:00:00 2026 GMT", "Bad time value"), None),
     ("about another certificate", "Response verify OK\n/tmp/x/leaf.pem: ERROR: No Status found.\n", None),
     ("no answer", "Error querying OCSP responder\n", None),
 ]
