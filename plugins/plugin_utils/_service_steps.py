@@ -37,7 +37,7 @@ def _steps_of_folder(stage: str, detected: bool, services: Mapping[str, Mapping[
     own = {name: command for name, service in services.items() if (command := (service.get("build") or {}).get(stage)) is not None}
     # The top folder is the app's: a service without a folder of its own adds to it and replaces nothing.
     if detected and not (root and own):
-        name = f"{stage}.{next(iter(services))}" if root else stage
+        name = f"{stage}.{next(iter(services), root)}" if root else stage
         yield {"name": name, "command": folder[stage], "kept": True}
     for name, command in own.items():
         yield {"name": f"{stage}.{name}", "command": _inside(root, command), "kept": bool(root and folder["dependency_dirs"])}
