@@ -68,7 +68,7 @@ def fresh(state: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fre
         assert done.returncode == 0, done.stdout + done.stderr
         made = state / "hitless" / name / "dev"
         target = json.loads((made / "target.json").read_text())
-        yield Fresh(folder, state, Host(target["container"], target["port"], made / "id_ed25519", target["http_port"]))
+        yield Fresh(folder, state, Host(target["container"], target["port"], made / "id_ed25519", target["http_port"], target["https_port"]))
     finally:
         command(folder, state, "destroy", "--yes")
 
