@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 
-from ansible_collections.hitless.paas.plugins.module_utils import _server
+from ansible_collections.hitless.paas.plugins.module_utils import _ports, _server
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 
 _ENGINE_SECONDS = 20
@@ -156,7 +156,7 @@ def free_ports(wanted):
     reserved = _reserved()
 
     def is_free(port):
-        return port not in reserved and _can_bind(port)
+        return port not in reserved and _ports.is_free(port)
 
     chosen = {}
     for inside, kept in wanted.items():
@@ -171,16 +171,6 @@ def _reserved():
         return set()
     listed = json.loads(_docker("container", "inspect", *ids))
     return {int(entry["HostPort"]) for found in listed for bound in (found["HostConfig"]["PortBindings"] or {}).values() for entry in bound}
-
-
-def _can_bind(port):
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def ensure_image(base=None):
