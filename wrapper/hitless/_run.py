@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from hitless import _collection
@@ -146,6 +147,7 @@ class Play:
         try:
             from ansible_runner import interface
 
+            _end_without_pause()
             private = Path(tempfile.mkdtemp(prefix="hitless-"))
             try:
                 runner = interface.init_runner(**self._arguments(private))
@@ -177,6 +179,24 @@ class Play:
             self._pid = int(event["pid"])
         self._queue.put(event)
         return False  # nothing is kept on disk
+
+
+def _end_without_pause() -> None:
+    """Let ansible-runner's terminals close at once.
+
+    pexpect waits a tenth of a second after it closed one, so that it can see whether the process lives; ansible-runner closes it when that has ended.
+    """
+    import pexpect  # type: ignore[import-untyped]
+    from ansible_runner import runner
+
+    class Terminal(pexpect.spawn):  # type: ignore[misc]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.ptyproc.delayafterclose = 0
+
+    if runner.pexpect is pexpect:
+        # In ansible-runner's eyes alone: this process may use pexpect for things of its own.
+        runner.pexpect = SimpleNamespace(**{**vars(pexpect), "spawn": Terminal})
 
 
 def _signal_group(pid: int, number: int) -> None:
