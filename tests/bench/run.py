@@ -68,6 +68,7 @@ class Bench:
             "PYTHONPATH": os.pathsep.join([str(ROOT / "wrapper"), str(ROOT / "build")]),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "build"),
         }
+        self.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what pip installs is compiled
         shutil.copytree(HERE / "app", self.folder)
         self.configure()
 
