@@ -150,7 +150,7 @@ def server_words(endpoint, weight, health):
         _milliseconds("the health interval", interval),
         _milliseconds("the health interval", max(0.1, interval / 5)),
         # A server that was just added counts as down until its first check, so this is also how long a switch waits for that.
-        _milliseconds("the health interval", max(0.1, interval / 10)),
+        _milliseconds("the health interval", max(0.05, interval / 20)),
         health["successes"],
         health["failures"],
         _whole("the weight", weight, 0, 256),

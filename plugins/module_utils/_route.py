@@ -16,6 +16,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._haproxy_config impor
 from ansible_collections.hitless.paas.plugins.module_utils._router import Counters, Endpoint
 
 _POLL = 0.05
+_UP_POLL = 0.01
 _BAKE_POLL = 0.25
 _CUT_LIMIT = 5.0
 _SICK_ERRORS = 5
@@ -185,7 +186,7 @@ class Switchover:
                         "the router does not find %s:%d of %s healthy (%s); the old release was left serving" % (worst.address, worst.port, name, worst.detail),
                         "hitless logs %s" % name,
                     )
-                time.sleep(_POLL)
+                time.sleep(_UP_POLL)
 
     def check(self, plan):
         """Ask for a page through the router as a user would. Raises sick_after_switch, after going back, when the router has to answer itself."""

@@ -97,7 +97,7 @@ def test_haproxy_is_asked_about_a_file_only_when_it_says_more_than_before(before
 def test_a_server_is_written_with_all_that_it_needs():
     lines = render_app("shop", {"web": GOOD}).splitlines()
     assert "backend shop.web" in lines
-    assert "    server 20261121080000-1 127.0.0.1:20001 check inter 1000ms fastinter 200ms downinter 100ms rise 1 fall 3 weight 100" in lines
+    assert "    server 20261121080000-1 127.0.0.1:20001 check inter 1000ms fastinter 200ms downinter 50ms rise 1 fall 3 weight 100" in lines
 
 
 HOSTILE_NAMES = [
