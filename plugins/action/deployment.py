@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.modules import deployment
 from ansible_collections.hitless.paas.plugins.plugin_utils._builders import refuse_builder
 from ansible_collections.hitless.paas.plugins.plugin_utils._detect import FolderTree
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
@@ -63,7 +62,7 @@ def run_process() -> int:
 class ActionModule(StepAction):
     """See the module of the same name."""
 
-    module = deployment
+    module = "deployment"
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module with all that begin needs."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
-from ansible_collections.hitless.paas.plugins.modules import deployment_info
 from ansible_collections.hitless.paas.plugins.plugin_utils._journal import news_script, parse_news
 from ansible_collections.hitless.paas.plugins.plugin_utils._remote import RemoteStep
 
@@ -20,11 +20,11 @@ _POLL = 0.3
 class ActionModule(RemoteStep):
     """See the module of the same name."""
 
-    module = deployment_info
+    module = "deployment_info"
 
     def steps_on_host(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module; its answer is one event."""
-        args = self.checked_args(deployment_info.ARGUMENTS)
+        args = self.checked_args(OPTIONS["deployment_info"])
         if args["follow"]:
             self._follow(args)
         result = self.run_module(self._task.args, task_vars)

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
-from ansible_collections.hitless.paas.plugins.modules import domain
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
 
 class ActionModule(StepAction):
     """See the module of the same name."""
 
-    module = domain
+    module = "domain"
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module; files on this side are read here."""

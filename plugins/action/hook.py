@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.hitless.paas.plugins.modules import hook
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
 
 class ActionModule(StepAction):
     """See the module of the same name. Its phase is the name of the hook."""
 
-    module = hook
+    module = "hook"
     _supports_check_mode = True
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:

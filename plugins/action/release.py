@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.hitless.paas.plugins.modules import release
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
 
 class ActionModule(StepAction):
     """See the module of the same name."""
 
-    module = release
+    module = "release"
     phases = ("start", "health")
     _supports_check_mode = True

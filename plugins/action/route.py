@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.hitless.paas.plugins.modules import route
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
 
 class ActionModule(StepAction):
     """See the module of the same name."""
 
-    module = route
+    module = "route"
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Announce the first phase, and run the module."""

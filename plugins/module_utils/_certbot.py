@@ -184,9 +184,7 @@ class Certbot:
                 env["REQUESTS_CA_BUNDLE"] = order["ca_bundle"]
             words, pipes = ["certbot", "certonly", "--config", work + "/cli.ini"], {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
             try:
-                return subprocess.run(
-                    words, env=env, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace", timeout=_SECONDS, check=False, **pipes
-                )
+                return subprocess.run(words, env=env, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace", timeout=_SECONDS, check=False, **pipes)
             except FileNotFoundError as error:
                 raise HitlessError("certbot_missing", "There is no certbot on this host; what served is untouched.", "apt-get install certbot") from error
             except subprocess.TimeoutExpired as error:

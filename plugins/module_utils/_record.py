@@ -67,12 +67,17 @@ class Record:
     Args:
         paths: AppPaths of the app.
         values: the record as docs/architecture.md gives it.
+
+    Attributes:
+        events: what happened in this step.
+        listener: called with each event as it happens, or None.
     """
 
     def __init__(self, paths, values):
         self.paths = paths
         self.values = values
         self.events = []
+        self.listener = None
         self._on_disk = False
 
     @classmethod
@@ -132,6 +137,8 @@ class Record:
     def emit(self, event, **fields):
         """Add an event to those that this step returns."""
         self.events.append({"event": event, "time": now(), "deployment": self.id, **fields})
+        if self.listener:
+            self.listener(self.events[-1])
 
     def move(self, status):
         """Go to ``status``, or stay; HitlessError ``status_illegal`` when there is no way from here to there."""
@@ -153,6 +160,7 @@ class Record:
         entry = {"name": name, "state": "running", "started": now(), "finished": None, "seconds": 0.0}
         began = time.monotonic()
         self.values["phases"].append(entry)
+        self.emit("phase", name=name, state="running", seconds=0.0)
         if self._on_disk:
             self.save()
         try:

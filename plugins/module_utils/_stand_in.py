@@ -5,24 +5,44 @@
 
 In the library this file is ``ansible/module_utils/basic.py``: it stands in for the real one, for modules that use nothing of it but
 ``AnsibleModule``, ``params``, ``check_mode``, ``exit_json`` and ``fail_json``. The arguments were checked on the controller, with the real one.
+Beyond those it has ``tell``, and it runs several modules one after another. Each line on stdout is a JSON object: ``{"event": {...}}`` as it happens, and
+``{"result": {...}, "told": <how many of its events were told before>}`` at the end of each module.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 
 _MODULES = "ansible_collections.hitless.paas.plugins.modules."
-_request = {}
+_call = {}
+
+
+def _say(**line):
+    """Say one line; returns False when nobody listens any more, for the controller died. A step goes on to its end all the same."""
+    try:
+        sys.stdout.write("\n%s\n" % json.dumps(line))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _call["unheard"] = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return "unheard" not in _call
 
 
 class AnsibleModule:
     """A module's view of its call: ``params`` (dict, defaults filled in) and ``check_mode`` (bool)."""
 
     def __init__(self, argument_spec, supports_check_mode=False, **_checked_on_the_controller):
-        self.params = _request["params"]
-        self.check_mode = _request["check_mode"]
+        self.params = _call["params"]
+        self.check_mode = _call["check_mode"]
+        self._told = 0
+
+    def tell(self, event):
+        """Say that something happened, at once."""
+        self._told += 1
+        _say(event=event)
 
     def exit_json(self, **result):
         """Answer, and end."""
@@ -32,15 +52,19 @@ class AnsibleModule:
         """Answer that it failed, and end."""
         self._end(dict(result, failed=True, msg=msg), 1)
 
-    @staticmethod
-    def _end(result, status):
+    def _end(self, result, status):
         result.setdefault("changed", False)
-        sys.stdout.write("\n%s\n" % json.dumps(result))
-        sys.stdout.flush()
-        raise SystemExit(status)
+        _call["goes_on"] = _say(result=result, told=self._told) and not status
+        raise SystemExit(0 if _call["goes_on"] else 1)
 
 
 def main():
-    """Run the module that the JSON object on stdin names: ``{"module", "params", "check_mode"}``."""
-    _request.update(json.load(sys.stdin))
-    importlib.import_module(_MODULES + _request["module"]).main()
+    """Run the modules that the JSON object on stdin names, up to the first that fails: ``{"calls": [{"module", "params"}], "check_mode"}``."""
+    request = json.load(sys.stdin)
+    for call in request["calls"]:
+        _call.update(call, check_mode=request["check_mode"])
+        try:
+            importlib.import_module(_MODULES + call["module"]).main()
+        except SystemExit:
+            if not _call["goes_on"]:
+                raise

@@ -41,6 +41,8 @@ def run_step(module, work, last=False):
             raise HitlessError("deployment_unknown", "%s was never deployed on this host; nothing was changed." % paths.app, "hitless deploy")
         with step(paths):
             record = Record.load(paths, deployment)
+            # Only a module that runs from the library can say something before its end.
+            record.listener = getattr(module, "tell", None)
             told = {"deployment": record.values, "events": record.events}
             result = _locked_work(record, paths, work, last)
     except HitlessError as error:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: build
-short_description: Build an app on a host, once
+short_description: Upload the source of an app to a host and build it there, once
 version_added: 0.1.0
 description:
-  - Makes the artifact C(/srv/<app>/artifacts/<digest>) from the uploaded source, and does nothing when it exists.
+  - Makes C(/var/lib/hitless/<app>/staged/<digest>) on the host hold the source, and the artifact C(/srv/<app>/artifacts/<digest>) from it.
+    Does nothing when the artifact exists.
   - The steps C(pre), C(install), C(build) and C(post), and C(install.<service>) and C(build.<service>) of services with commands of their own, run as the app's
     own user in a systemd unit with caps, that sees nothing of other apps, of the router or of secrets that are not build-time. Their output is shown line by
     line while they run.
@@ -34,9 +35,17 @@ options:
     type: str
     required: true
   source:
-    description: Digest (sha256, hexadecimal) of the uploaded source.
+    description: Digest (sha256, hexadecimal) that the source had when the deployment began. If it has changed since, nothing is built.
     type: str
     required: true
+  folder:
+    description:
+      - Folder on the controller that holds the source; left out when the host has the source, or what is built from it, already.
+      - The action plugin uploads it by rsync over the task's own connection, and only differences to the newest source on the host travel.
+        An upload that is cut leaves a folder that ends in C(.partial), from which the next one goes on.
+      - Files that C(.gitignore) or C(.hitlessignore) name are left out, and so are C(.git), C(.env), C(node_modules), C(.venv), C(__pycache__)
+        and C(hitless.yml).
+    type: path
   plan:
     description: The resolved app. Its C(build), C(env) and C(mounts) are used.
     type: dict
@@ -53,7 +62,7 @@ options:
     elements: str
     default: []
   upload:
-    description: RV(hitless.paas.source#module:upload), for the record of the deployment.
+    description: The phase C(upload) for the record as C(phase), and the C(names) of the files that arrived. The action plugin gives it.
     type: dict
 attributes:
   check_mode:
@@ -71,10 +80,10 @@ EXAMPLES = r"""
     deployment: "20261121080000"
     artifact: "{{ begun.artifact }}"
     source: "{{ begun.deployment.source.digest }}"
+    folder: "{{ hitless_settings.source }}"
     plan: "{{ begun.plan }}"
     env: "{{ hitless_env }}"
     secret_names: "{{ hitless_secret_names }}"
-    upload: "{{ uploaded.upload }}"
 """
 
 RETURN = r"""
@@ -119,22 +128,14 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS
 from ansible_collections.hitless.paas.plugins.module_utils._build import Build
 from ansible_collections.hitless.paas.plugins.module_utils._env import from_json
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._record import now
+from ansible_collections.hitless.paas.plugins.module_utils._staged import complete
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "deployment": {"type": "str", "required": True},
-    "artifact": {"type": "str", "required": True},
-    "source": {"type": "str", "required": True},
-    "plan": {"type": "dict", "required": True},
-    "env": {"type": "str", "default": "", "no_log": True},
-    "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
-    "upload": {"type": "dict"},
-}
 _STAGE_PHASES = {"toolchain": "install", "install": "install", "build": "build"}
 
 
@@ -155,6 +156,8 @@ def run(module):
     secrets = [env[name] for name in args["secret_names"] if env.get(name)]
     build = Build(args["app"], args["deployment"], args["artifact"], args["source"], args["plan"], env, secrets)
     path = build.paths.artifact(args["artifact"])
+    if args["upload"] and args["upload"]["names"] is not None:
+        complete(build.paths.staged, args["source"], args["upload"]["names"])
     if build.is_ready:
         return {"changed": False, "artifact": path, "phases": [], "waiting": None, "restored": False, "diff": {}, "events": _skipped()}
     diff = {"before": "", "after": path + "\n"}
@@ -178,7 +181,7 @@ def run(module):
 def recorded(module, record):
     """Do what can be done now, and keep the phases that ended in the deployment's record."""
     if module.params["upload"]:
-        record.add_phase(module.params["upload"])
+        record.add_phase(module.params["upload"]["phase"])
     try:
         result = run(module)
     except HitlessError as error:
@@ -196,7 +199,7 @@ def recorded(module, record):
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=OPTIONS["build"], supports_check_mode=True)
     run_step(module, lambda record, paths: recorded(module, record))
 
 

@@ -189,6 +189,7 @@ events:
 import os
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS, REQUIRED_IF
 from ansible_collections.hitless.paas.plugins.module_utils._begin import Begin
 from ansible_collections.hitless.paas.plugins.module_utils._env import from_json
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
@@ -200,31 +201,6 @@ from ansible_collections.hitless.paas.plugins.module_utils._record import UNFINI
 from ansible_collections.hitless.paas.plugins.module_utils._repair import stop_hooks
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import host_error, run_step
 
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "state": {"type": "str", "required": True, "choices": ["begun", "pushed", "finished", "failed", "cancelled"]},
-    "target": {"type": "str"},
-    "deployment": {"type": "str"},
-    "kind": {"type": "str", "choices": ["deploy", "rollback", "restart"], "default": "deploy"},
-    "settings": {"type": "dict"},
-    "origin": {"type": "raw"},
-    "ref": {"type": "str"},
-    "builder": {"type": "str", "choices": ["auto", "native", "dockerfile", "image", "nixpacks", "railpack"]},
-    "plan": {"type": "dict"},
-    "source": {"type": "dict", "default": {}},
-    "planned": {"type": "dict"},
-    "env": {"type": "str", "default": "", "no_log": True},
-    "by": {"type": "str", "default": "unknown"},
-    "controller": {"type": "dict", "default": {}},
-    "lease": {"type": "float", "default": 60.0},
-    "wait": {"type": "float", "default": 0.0},
-    "steal": {"type": "str"},
-    "force": {"type": "bool", "default": False},
-    "to": {"type": "str"},
-    "keep_releases": {"type": "int", "default": 5},
-    "failure": {"type": "dict", "default": {}},
-}
-REQUIRED_IF = [("state", state, ["deployment"]) for state in ("finished", "pushed", "failed")]
 _STATUS = {"failed": "FAILED", "cancelled": "CANCELLED"}
 
 
@@ -315,7 +291,7 @@ def _finish(module):
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
+    module = AnsibleModule(argument_spec=OPTIONS["deployment"], supports_check_mode=True, required_if=REQUIRED_IF["deployment"])
     state = module.params["state"]
     try:
         if state == "begun":

@@ -76,6 +76,7 @@ import os
 from datetime import datetime, timezone
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS
 from ansible_collections.hitless.paas.plugins.module_utils._certificates import expiry_warnings, listing
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._lock import Lock
@@ -87,14 +88,6 @@ from ansible_collections.hitless.paas.plugins.module_utils._runtime import runti
 # Steps of a build that have a log of their own, beside the phases.
 BUILD_HOOKS = ("pre", "post")
 SERVICE_STEPS = ("install", "build")
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "what": {"type": "str", "choices": ["status", "ps", "events", "logs"], "default": "status"},
-    "deployment": {"type": "str"},
-    "phase": {"type": "str"},
-    "lines": {"type": "int", "default": 200},
-    "follow": {"type": "bool", "default": False},
-}
 
 
 def replicas(paths):
@@ -183,7 +176,7 @@ _ANSWERS = {"status": status, "ps": ps, "events": events, "logs": logs}
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=OPTIONS["deployment_info"], supports_check_mode=True)
     try:
         paths = AppPaths(check_name("app", module.params["app"]))
         data = _ANSWERS[module.params["what"]](paths, module.params)

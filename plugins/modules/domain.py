@@ -197,6 +197,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils import _certificates, _domains
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS, REQUIRED_IF
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._hostnames import normalise_domain
@@ -207,41 +208,6 @@ from ansible_collections.hitless.paas.plugins.module_utils._record import now
 from ansible_collections.hitless.paas.plugins.module_utils._router import router
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import host_error
 
-CERTIFICATE = {
-    "email": {"type": "str"},
-    "server": {"type": "str"},
-    "staging": {"type": "bool"},
-    "challenge": {"type": "str", "choices": ["http-01", "dns-01"]},
-    "dns_auth_hook": {"type": "str"},
-    "dns_cleanup_hook": {"type": "str"},
-    "eab_kid": {"type": "str"},
-    "ca_bundle": {"type": "str"},
-    "skip_checks": {"type": "bool"},
-    "name": {"type": "str"},
-    "own": {"type": "bool"},
-}
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent", "synced"], "default": "present"},
-    "name": {"type": "list", "elements": "str", "default": []},
-    "path": {"type": "str"},
-    "service": {"type": "str"},
-    "redirect_to": {"type": "str"},
-    "tls": {"type": "bool"},
-    "hsts": {"type": "int"},
-    "certificate": {"type": "dict", "default": {}, "options": CERTIFICATE},
-    "eab_key": {"type": "str", "no_log": True},
-    "certificate_pem": {"type": "str"},
-    "certificate_file": {"type": "path"},
-    "key_pem": {"type": "str", "no_log": True},
-    "key_file": {"type": "path", "no_log": False},
-    "strict": {"type": "bool", "default": True},
-    "config": {"type": "list", "elements": "raw", "default": []},
-    "addresses": {"type": "list", "elements": "str", "default": []},
-    "wait": {"type": "float", "default": 120.0},
-    "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
-}
-REQUIRED_IF = [("state", "present", ("name",)), ("state", "absent", ("name",))]
 _OPTIONS = ("path", "service", "redirect_to", "tls", "hsts", "certificate")
 
 
@@ -383,7 +349,7 @@ def change(params, check_mode):
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
+    module = AnsibleModule(argument_spec=OPTIONS["domain"], supports_check_mode=True, required_if=REQUIRED_IF["domain"])
     try:
         result = change(module.params, module.check_mode)
     except HitlessError as error:

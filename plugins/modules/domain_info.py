@@ -93,23 +93,17 @@ domains:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.hitless.paas.plugins.module_utils import _certificates, _domains
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._names import check_name
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._router import router
 
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "http_port": {"type": "int", "default": 80},
-    "https_port": {"type": "int", "default": 443},
-    "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
-}
-
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=OPTIONS["domain_info"], supports_check_mode=True)
     params = module.params
     try:
         book = DomainBook(AppPaths(check_name("app", params["app"])), router(params["router"]), _certificates.live_names)

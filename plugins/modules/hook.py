@@ -116,27 +116,13 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS
 from ansible_collections.hitless.paas.plugins.module_utils._hook import run_hook
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "deployment": {"type": "str", "required": True},
-    "name": {"type": "str", "choices": ["pre_deploy", "post_deploy"], "required": True},
-    "command": {"type": "str"},
-    "timeout": {"type": "float", "default": 600.0},
-    "release": {"type": "str", "required": True},
-    "artifact": {"type": "str", "required": True},
-    "services": {"type": "dict", "default": {}},
-    "mounts": {"type": "dict", "default": {}},
-    "env": {"type": "str", "default": "", "no_log": True},
-    "plan_env": {"type": "dict", "default": {}},
-    "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
-}
-
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=OPTIONS["hook"], supports_check_mode=True)
     if module.check_mode:
         module.exit_json(changed=bool(module.params["command"]), log=None, deployment={}, events=[])
     run_step(module, lambda record, paths: run_hook(record, paths, module.params))

@@ -124,25 +124,11 @@ error:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS, REQUIRED_IF
 from ansible_collections.hitless.paas.plugins.module_utils._fleet import Fleet, by_service
 from ansible_collections.hitless.paas.plugins.module_utils._release_folder import ReleaseFolder, prepare
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
-
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "deployment": {"type": "str", "required": True},
-    "release": {"type": "str", "required": True},
-    "reuse": {"type": "bool", "default": False},
-    "artifact": {"type": "str"},
-    "services": {"type": "dict", "default": {}},
-    "mounts": {"type": "dict", "default": {}},
-    "env": {"type": "str", "default": "", "no_log": True},
-    "plan_env": {"type": "dict", "default": {}},
-    "secret_names": {"type": "list", "elements": "str", "default": [], "no_log": False},
-    "runtime": {"type": "str", "choices": ["systemd"], "default": "systemd"},
-}
-REQUIRED_IF = [("reuse", False, ["artifact"])]
 
 
 def _report(record, replica, answer):
@@ -168,7 +154,7 @@ def release(record, paths, args):
 
 
 def main():
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=REQUIRED_IF)
+    module = AnsibleModule(argument_spec=OPTIONS["release"], supports_check_mode=True, required_if=REQUIRED_IF["release"])
     if module.check_mode:
         diff = {"before": "", "after": "the replicas of release %s\n" % module.params["release"]}
         module.exit_json(changed=True, replicas={}, deployment={}, events=[], diff=diff)

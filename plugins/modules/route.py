@@ -40,9 +40,10 @@ options:
     choices: [done, switched, drained]
     default: done
   replicas:
-    description: The new replicas, as lists of C(n), C(address) and C(port) by service; replicas of workers may be among them.
+    description:
+      - The new replicas, as lists of C(n), C(address) and C(port) by service; replicas of workers may be among them.
+      - By default those that M(hitless.paas.release) started in this deployment.
     type: dict
-    required: true
   services:
     description:
       - The app's services by name, with C(type), C(health), C(drain), C(long_lived_drain), C(stop_timeout) and C(bake). Times are in seconds.
@@ -105,9 +106,6 @@ EXAMPLES = r"""
   hitless.paas.route:
     app: shop
     deployment: "20261121080000"
-    replicas:
-      web:
-        - {n: 1, address: 127.0.0.1, port: 20001}
     services:
       web: {type: web, drain: 30, bake: 10}
     domains: [shop.example.com]
@@ -134,6 +132,7 @@ events:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS
 from ansible_collections.hitless.paas.plugins.module_utils._certificates import live_names
 from ansible_collections.hitless.paas.plugins.module_utils._domain_book import DomainBook
 from ansible_collections.hitless.paas.plugins.module_utils._domains import url
@@ -145,24 +144,6 @@ from ansible_collections.hitless.paas.plugins.module_utils._router import router
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import runtime
 from ansible_collections.hitless.paas.plugins.module_utils._step_module import run_step
 
-ARGUMENTS = {
-    "app": {"type": "str", "required": True},
-    "deployment": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["done", "switched", "drained"], "default": "done"},
-    "replicas": {"type": "dict", "required": True},
-    "services": {"type": "dict", "required": True},
-    "domains": {"type": "list", "elements": "raw", "default": []},
-    "addresses": {"type": "list", "elements": "str", "default": []},
-    "old": {"type": "str"},
-    "preview_domain": {"type": "str"},
-    "router": {"type": "str", "choices": ["haproxy"], "default": "haproxy"},
-    "runtime": {"type": "str", "default": "systemd"},
-    "http_port": {"type": "int", "default": 80},
-    "https_port": {"type": "int", "default": 443},
-    "public_port": {"type": "int", "default": 80},
-    "public_https_port": {"type": "int", "default": 443},
-}
-
 
 def _switchover(params, emit):
     deployment, app = check_deployment(params["deployment"]), check_name("app", params["app"])
@@ -171,8 +152,9 @@ def _switchover(params, emit):
     return Switchover(app, deployment, routes, runtime(params["runtime"]), book, emit, (params["http_port"], params["https_port"]))
 
 
-def _plan(steps, params):
-    return steps.plan(params["services"], params["replicas"], params["domains"], params["addresses"], params["preview_domain"])
+def _plan(steps, params, started):
+    replicas = {name: service["replicas"] for name, service in started.items()} if params["replicas"] is None else params["replicas"]
+    return steps.plan(params["services"], replicas, params["domains"], params["addresses"], params["preview_domain"])
 
 
 def _take_over(steps, plan, record):
@@ -212,7 +194,7 @@ def _result(plan, serving):
 def _work(params):
     def work(record, paths):
         steps = _switchover(params, record.emit)
-        plan = _plan(steps, params)
+        plan = _plan(steps, params, record["services"])
         serving = steps.serving(plan)
         ports = (params["public_port"], params["public_https_port"])
         record["urls"] = [url(domain, ports) for domain in plan.domains]
@@ -226,13 +208,13 @@ def _work(params):
 def _foresee(module):
     """What would be done, from what the router has now."""
     steps = _switchover(module.params, lambda event, **fields: None)
-    plan = _plan(steps, module.params)
+    plan = _plan(steps, module.params, {})
     return dict(_result(plan, steps.serving(plan)), deployment={"id": module.params["deployment"]}, events=[])
 
 
 def main():
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=OPTIONS["route"], supports_check_mode=True)
     if not module.check_mode:
         run_step(module, _work(module.params))
     try:

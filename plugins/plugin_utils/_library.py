@@ -55,7 +55,7 @@ def archive() -> bytes:
 
 
 def run_script(python: str) -> str:
-    """Run the module that stdin names; ends with ``MISSING`` when the library is not there. Isolated: nothing that is installed on the host gets in."""
+    """Run the modules that stdin names; ends with ``MISSING`` when the library is not there. Isolated: nothing that is installed on the host gets in."""
     return f"test -f {FOLDER}/run.py || exit {MISSING}; exec {python} -I -S {FOLDER}/run.py"
 
 

@@ -11,15 +11,22 @@ from typing import Any
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils._step import StepAction
 
-# A script ends with this status when the app's lock is not this deployment's any more.
+# A script ends with this status, and complains with these words, when the app's lock is not this deployment's any more.
 LOCK_LOST = 81
+LOCK_LOST_MARK = "hitless: another run has the lock"
 
 
 def locked_script(state_folder: str, deployment: str, script: str) -> str:
     """``script`` for /bin/sh, refused unless ``deployment`` holds the app's lock; the lease is renewed."""
     lock = shlex.quote(state_folder + "/lock")
-    guard = "grep -qF -- %s %s 2>/dev/null || exit %d; touch -c %s" % (shlex.quote('"%s"' % deployment), lock, LOCK_LOST, lock)
+    lost = "{ echo %s >&2; exit %d; }" % (shlex.quote(LOCK_LOST_MARK), LOCK_LOST)
+    guard = "grep -qF -- %s %s 2>/dev/null || %s; touch -c %s" % (shlex.quote('"%s"' % deployment), lock, lost, lock)
     return "set -eu\nLC_ALL=C\nexport LC_ALL\n%s\n%s" % (guard, script)
+
+
+def lock_lost(app: str) -> HitlessError:
+    """Another run took the app's lock."""
+    return HitlessError("lock_lost", "This run does not hold the lock of %s any more; it stopped there." % app, "See what runs: hitless status")
 
 
 class RemoteStep(StepAction):
@@ -49,8 +56,7 @@ class RemoteStep(StepAction):
         """
         done = self._on_host(script, stdin)
         if done["rc"] == LOCK_LOST:
-            app = self._task.args.get("app")
-            raise HitlessError("lock_lost", "This run does not hold the lock of %s any more; it stopped there." % app, "See what runs: hitless status")
+            raise lock_lost(str(self._task.args.get("app")))
         if done["rc"] != 0:
             lines = (done["stderr"] or done["stdout"]).strip().splitlines()
             complaint = lines[-1] if lines else "exit status %d" % done["rc"]

@@ -9,18 +9,22 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Mapping
-from types import ModuleType
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.hitless.paas.plugins.module_utils._arguments import OPTIONS, REQUIRED_IF
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.plugin_utils import _library
+from ansible_collections.hitless.paas.plugins.plugin_utils._connection import is_readable, run_live, shell_words
 from ansible_collections.hitless.paas.plugins.plugin_utils._events import now
 from ansible_collections.hitless.paas.plugins.plugin_utils._origin import Origin, token_of
 from ansible_collections.hitless.paas.plugins.plugin_utils._translate import EVENT_PREFIX
+
+# The name of a module, and the arguments that it is run with.
+Call = tuple[str, dict[str, Any]]
 
 HIDDEN = "********"
 # Hiding shorter values would make holes in words that have nothing to do with them.
@@ -46,16 +50,62 @@ def redact(value: Any, secrets: Iterable[str]) -> Any:
     return [redact(entry, secrets) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
-def parse_result(done: Mapping[str, Any], host: str) -> dict[str, Any] | None:
-    """What a module that was run from the library answered, in its last line; None when it did not even begin."""
-    lines = str(done["stdout"]).strip().splitlines()
-    if lines and lines[-1].startswith("{"):
-        result: dict[str, Any] = json.loads(lines[-1])
-        return result
+def with_env_as_text(args: dict[str, Any]) -> dict[str, Any]:
+    """``args`` with ``env`` as JSON text.
+
+    Of a hidden dictionary Ansible hides every value wherever it appears in a result, and a value such as ``1`` is everywhere.
+    """
+    env = args.get("env")
+    return {**args, "env": json.dumps(env) if env else ""} if isinstance(env, dict) else args
+
+
+class Said:
+    """What modules that run from the library say, line by line.
+
+    Args:
+        emit: called with the fields of each event that is told before a module's end.
+        emit_all: called with each result, and with how many of its events were told.
+
+    Attributes:
+        results: those of the modules so far.
+        began: whether any module said anything.
+    """
+
+    def __init__(self, emit: Callable[..., None], emit_all: Callable[[Mapping[str, Any], int], None]) -> None:
+        self.results: list[dict[str, Any]] = []
+        self.began = False
+        self._emit = emit
+        self._emit_all = emit_all
+
+    @property
+    def failed(self) -> bool:
+        """Whether a module failed, after which no other is run."""
+        return bool(self.results and self.results[-1].get("failed"))
+
+    def take(self, line: str) -> None:
+        """Take one line. What a login shell or sudo says is passed over."""
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return
+        if not isinstance(said, dict):
+            return
+        if "event" in said:
+            self.began = True
+            self._emit(**said["event"])
+        elif "result" in said and "told" in said:
+            self.began = True
+            self.results.append(said["result"])
+            self._emit_all(said["result"], said["told"])
+
+
+def unexpected_end(done: Mapping[str, Any], began: bool, host: str) -> dict[str, Any] | None:
+    """The result of a module that ended without one; None when it did not even begin."""
     complaint = str(done["stderr"]).strip().splitlines()
-    if "Traceback (most recent call last):" not in complaint:
+    if not began and "Traceback (most recent call last):" not in complaint:
         return None
-    message = f"A step on {host} ended unexpectedly: {complaint[-1]}. The next run repairs what it left."
+    why = complaint[-1] if complaint else "exit status %s" % done["rc"]
+    message = f"A step on {host} ended unexpectedly: {why}. The next run repairs what it left."
     return {"failed": True, "msg": message, "module_stdout": done["stdout"], "module_stderr": done["stderr"]}
 
 
@@ -63,11 +113,11 @@ class StepAction(ActionBase):  # type: ignore[misc]
     """Runs a step's module and emits its events.
 
     Class attributes:
-        module: the Python module that is Ansible's module of the step. Ansible imports an action once, before it forks a worker for each task.
+        module: the name of the step's module.
         phases: the phases of the step; the first is announced before the module runs.
     """
 
-    module: ModuleType
+    module: str
     phases: tuple[str, ...] = ()
 
     def emit(self, event: str, **fields: Any) -> None:
@@ -91,10 +141,6 @@ class StepAction(ActionBase):  # type: ignore[misc]
         for name in ("msg", "error", "events", "module_stdout", "module_stderr", "exception"):
             if name in result:
                 result[name] = redact(result[name], self._secrets)
-        deployment = result.get("deployment")
-        known = deployment.get("id") if isinstance(deployment, dict) else deployment
-        for event in result.get("events", ()):
-            self.emit(**({"deployment": known, **event} if known else event))
         return result
 
     def step(self, task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -104,35 +150,69 @@ class StepAction(ActionBase):  # type: ignore[misc]
         return self.run_module(self._task.args, task_vars)
 
     def run_module(self, args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """Run the module of this step on the host with ``args``.
+        """Run the module of this step on the host with ``args``, and emit its events."""
+        return self.run_modules([(self.module, args)], task_vars)[-1]
 
-        ``env`` goes as JSON text: of a hidden dictionary Ansible hides every value wherever it appears in a result, and a value such as ``1`` is everywhere.
-        """
-        if isinstance(args.get("env"), dict):
-            args = {**args, "env": json.dumps(args["env"]) if args["env"] else ""}
-        result = None if self._needs_ansiballz() else self._run_from_library(args)
-        if result is None:
-            result = self._execute_module(module_name=self._task.action, module_args=args, task_vars=task_vars)
-        return result
+    def run_modules(self, calls: Sequence[Call], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+        """Run modules on the host one after another, up to the first that fails; emits their events, and returns their results."""
+        calls = [(module, with_env_as_text(args)) for module, args in calls]
+        results: list[dict[str, Any]] = []
+        # In one go only where each of them can be heard before the last one ends.
+        for part in [calls] if is_readable(self._connection) else [[call] for call in calls]:
+            found = None if self._needs_ansiballz() else self._run_from_library(part)
+            results += self._run_by_ansible(part, task_vars) if found is None else found
+            if results[-1].get("failed"):
+                break
+        return results
+
+    def _run_by_ansible(self, calls: Sequence[Call], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = []
+        for module, args in calls:
+            results.append(self._execute_module(module_name="hitless.paas." + module, module_args=args, task_vars=task_vars))
+            self.emit_all(results[-1])
+            if results[-1].get("failed"):
+                break
+        return results
+
+    def emit_all(self, result: Mapping[str, Any], told: int = 0) -> None:
+        """Emit the events of a module's result but for the first ``told``."""
+        deployment = result.get("deployment")
+        known = deployment.get("id") if isinstance(deployment, dict) else deployment
+        for event in list(result.get("events", ()))[told:]:
+            self.emit(**({"deployment": known, **event} if known else event))
 
     def _needs_ansiballz(self) -> bool:
         """Whether the task asks for something that only Ansible's own way of running a module gives, or the connection cannot pass stdin on."""
         return bool(any(self._task.environment or ()) or self._task.async_val or not self._connection.has_pipelining)
 
-    def _run_from_library(self, args: dict[str, Any]) -> dict[str, Any] | None:
-        """The module's result, or None when the host can have no library: Ansible's own way will say why."""
-        checked = ArgumentSpecValidator(self.module.ARGUMENTS, required_if=getattr(self.module, "REQUIRED_IF", None)).validate(args)
-        if checked.error_messages:
-            return {"failed": True, "msg": "; ".join(checked.error_messages)}
+    def _run_from_library(self, calls: Sequence[Call]) -> list[dict[str, Any]] | None:
+        """The results of the modules, or None when the host can have no library: Ansible's own way will say why."""
+        checked = [ArgumentSpecValidator(OPTIONS[module], required_if=REQUIRED_IF.get(module)).validate(args) for module, args in calls]
+        wrong = [message for one in checked for message in one.error_messages]
+        if wrong:
+            return [{"failed": True, "msg": "; ".join(wrong)}]
+        named = [{"module": module, "params": one.validated_parameters} for (module, _args), one in zip(calls, checked, strict=True)]
         # A value out of a vault is no text yet.
-        name = self.module.__name__.rpartition(".")[2]
-        request = json.dumps({"module": name, "params": checked.validated_parameters, "check_mode": bool(self._task.check_mode)}, default=str).encode()
-        done = self._on_host(_library.run_script(self._python()), request)
-        if done["rc"] == _library.MISSING:
+        request = json.dumps({"calls": named, "check_mode": bool(self._task.check_mode)}, default=str).encode()
+        said = Said(self.emit, self.emit_all)
+        done = self._run_live(_library.run_script(self._python()), request, said.take)
+        if done["rc"] == _library.MISSING and not said.began:
             if self._on_host(_library.install_script(self._python()), _library.archive())["rc"] != 0:
                 return None
-            done = self._on_host(_library.run_script(self._python()), request)
-        return parse_result(done, self._task_host)
+            done = self._run_live(_library.run_script(self._python()), request, said.take)
+        if len(said.results) == len(calls) or said.failed:
+            return said.results
+        ended = unexpected_end(done, said.began, self._task_host)
+        return [*said.results, ended] if ended else None
+
+    def _run_live(self, script: str, stdin: bytes, on_line: Callable[[str], None]) -> dict[str, Any]:
+        """Run ``script`` by the host's shell, and hand over each line of its output: as it comes, where the connection lets us read it."""
+        if is_readable(self._connection):
+            return run_live(shell_words(self._connection, "/bin/sh -c " + shlex.quote(script)), stdin, on_line)
+        done = self._on_host(script, stdin)
+        for line in str(done["stdout"]).splitlines():
+            on_line(line)
+        return done
 
     def _on_host(self, script: str, stdin: bytes | None = None) -> dict[str, Any]:
         """Run ``script`` by the host's shell; rc, stdout and stderr."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The hitless maintainers
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The upload of a source: which commands prepare it, move it and finish it. Pure."""
+"""The upload of a source: which commands prepare it and move it. Pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _OPTIONS = (
     "--chmod=Du=rwx,Dgo=rx,Fu=rwX,Fgo=rX", "--stats", "--no-human-readable", "--timeout=300",
 )  # fmt: skip
 _VANISHED = 24
-# Runs rsync as root where sudo wants the password that is the first line of stdin; what follows is rsync's. sudo asks a program for it, for no process may be
-# given it as an argument; the program has it from the environment, which sudo does not pass on.
+# Runs a command as root where sudo wants the password that is the first line of stdin; what follows is the command's. sudo asks a program for it,
+# for no process may be given it as an argument; the program has it from the environment, which sudo does not pass on.
 _WITH_PASSWORD = """IFS= read -r HITLESS_WORD
 export HITLESS_WORD
 SUDO_ASKPASS=$(mktemp -p "$HOME" .hitless.XXXXXX) || exit
@@ -29,18 +29,17 @@ export SUDO_ASKPASS
 trap 'rm -f "$SUDO_ASKPASS"' EXIT
 printf '#!/bin/sh\\nprintf "%%s\\\\n" "$HITLESS_WORD"\\n' > "$SUDO_ASKPASS"
 chmod 700 "$SUDO_ASKPASS"
-sudo -A rsync "$@"
+sudo -A "$@"
 """
 _PASSWORD_FIRST = Path(__file__).with_name("_password_first.py")
 _SENT = re.compile(r"^Total bytes sent: (\d+)$", re.MULTILINE)
 
 
 def prepare_script(staged: str, digest: str) -> str:
-    """Make ``<digest>.partial`` out of the newest source on the host, so that only differences travel; prints ``ready`` when nothing has to."""
+    """Make ``<digest>.partial`` out of the newest source on the host, so that only differences travel. Says nothing on stdout, which is rsync's."""
     return f"""
 mkdir -p {staged}
 cd {staged}
-if [ -d {digest} ]; then echo ready; exit 0; fi
 if [ ! -d {digest}.partial ]; then
   newest=$(ls -1td -- */ 2>/dev/null | head -n 1)
   if [ -n "$newest" ]; then mv -T -- "${{newest%/}}" {digest}.partial; else mkdir {digest}.partial; fi
@@ -51,34 +50,9 @@ done
 """
 
 
-def finish_script(staged: str, digest: str) -> str:
-    """Remove what the source does not have (its sorted names come by stdin, ended by NUL), check that nothing is missing, and give it its name."""
-    return f"""
-cd {staged}
-cat > {digest}.names
-cd {digest}.partial
-find . -mindepth 1 ! -type d -printf '%P\\0' | sort -z > ../{digest}.found
-comm -z -23 ../{digest}.found ../{digest}.names | xargs -0r rm -f --
-find . -mindepth 1 -type d -empty -delete
-missing=$(comm -z -13 ../{digest}.found ../{digest}.names | tr '\\0' '\\n' | head -n 1)
-if [ -n "$missing" ]; then echo "$missing did not arrive" >&2; exit 1; fi
-sync -f .
-cd ..
-rm -f {digest}.names {digest}.found
-mv -T {digest}.partial {digest}
-"""
-
-
 def names(files: Sequence[str]) -> bytes:
-    """The list of files as rsync and comm(1) read it: sorted by bytes, each ended by NUL."""
-    return b"".join(name + b"\0" for name in sorted(os.fsencode(file) for file in files))
-
-
-def ssh_words(command: Sequence[str]) -> list[str]:
-    """An ssh command as the connection builds it, from the program's name on: a password is not asked for again by a connection that is shared."""
-    words = list(command)
-    start = next((index for index, word in enumerate(words) if os.path.basename(word) == "ssh"), 0)
-    return words[start:]
+    """The list of files as rsync reads it: each ended by NUL."""
+    return b"".join(os.fsencode(file) + b"\0" for file in files)
 
 
 def quote_word(word: str) -> str:
@@ -87,8 +61,8 @@ def quote_word(word: str) -> str:
 
 
 def sudo_words(has_password: bool) -> list[str]:
-    """The words that run rsync as root, with the password as the first line of stdin or without one."""
-    return ["sh", "-c", _WITH_PASSWORD, "rsync"] if has_password else ["sudo", "-n", "rsync"]
+    """The words before a command that run it as root, with the password as the first line of stdin or without one."""
+    return ["sh", "-c", _WITH_PASSWORD, "sudo"] if has_password else ["sudo", "-n"]
 
 
 def password_first(ssh: Sequence[str], file: str) -> list[str]:
@@ -96,7 +70,7 @@ def password_first(ssh: Sequence[str], file: str) -> list[str]:
     return [sys.executable, str(_PASSWORD_FIRST), file, *ssh]
 
 
-def rsync_command(folder: str, target: str, ssh: Sequence[str] | None, host: str, become: Sequence[str]) -> list[str]:
+def rsync_command(folder: str, target: str, ssh: Sequence[str] | None, host: str, become: Sequence[str], script: str) -> list[str]:
     """The rsync command that makes ``target`` hold the files named on its stdin.
 
     Args:
@@ -104,15 +78,16 @@ def rsync_command(folder: str, target: str, ssh: Sequence[str] | None, host: str
         target: the folder on the host.
         ssh: the ssh command without a host, or None when the host is this machine.
         host: what ssh is to call.
-        become: the words that run rsync as root, or none.
+        become: the words before a command that run it as root, or none.
+        script: what a shell does on the host before rsync starts there, as root.
     """
     source = folder.rstrip("/") + "/"
+    there = [*become, "sh", "-c", script + 'exec rsync "$@"', "rsync"]
     if ssh is None:
-        return [*(become or ["rsync"]), *_OPTIONS, source, target + "/"]
+        return [*there, *_OPTIONS, source, target + "/"]
     shell = " ".join(quote_word(word) for word in ssh)
-    path = ["--rsync-path=" + shlex.join(become)] if become else []
     address = "[%s]" % host if ":" in host else host
-    return ["rsync", *_OPTIONS, "-e", shell, *path, source, "%s:%s/" % (address, target)]
+    return ["rsync", *_OPTIONS, "-e", shell, "--rsync-path=" + shlex.join(there), source, "%s:%s/" % (address, target)]
 
 
 def bytes_sent(output: str) -> int:

@@ -16,10 +16,13 @@ from typing import Any
 import pytest
 from ansible_collections.hitless.paas.plugins.module_utils import _build_plan as plan_of
 from ansible_collections.hitless.paas.plugins.module_utils import _build_runner
+from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPaths
 from ansible_collections.hitless.paas.plugins.module_utils._runtime import Replica, parse_unit_name
+from ansible_collections.hitless.paas.plugins.module_utils._staged import complete
 from ansible_collections.hitless.paas.plugins.plugin_utils import _upload as upload
 from ansible_collections.hitless.paas.plugins.plugin_utils._build_log import LogFollower, batches
+from ansible_collections.hitless.paas.plugins.plugin_utils._connection import from_ssh_on
 
 BUILD: dict[str, Any] = {
     "install": "npm ci", "build": "npm run build", "pre": None, "post": None, "lockfiles": ["package-lock.json"], "dependency_dirs": ["node_modules"],
@@ -298,12 +301,29 @@ def test_follower_survives_silence_and_half_written_status() -> None:
 
 
 def test_rsync_command_local_and_over_ssh() -> None:
-    local = upload.rsync_command("/src", "/dst", None, "", ["sudo", "-n", "rsync"])
-    assert local[:3] == ["sudo", "-n", "rsync"]
+    local = upload.rsync_command("/src", "/dst", None, "", ["sudo", "-n"], "true\n")
+    assert local[:6] == ["sudo", "-n", "sh", "-c", 'true\nexec rsync "$@"', "rsync"]
     assert local[-2:] == ["/src/", "/dst/"]
-    ssh = upload.rsync_command("/src/", "/dst", ["ssh", "-o", 'ControlPath="/a b/%h"', "-o", "Port=2222"], "::1", ["sudo", "-n", "rsync"])
+    ssh = upload.rsync_command("/src/", "/dst", ["ssh", "-o", 'ControlPath="/a b/%h"', "-o", "Port=2222"], "::1", ["sudo", "-n"], "true\n")
     assert ssh[ssh.index("-e") + 1] == "ssh -o 'ControlPath=\"/a b/%h\"' -o Port=2222"
-    assert ssh[-3:] == ["--rsync-path=sudo -n rsync", "/src/", "[::1]:/dst/"]
+    assert ssh[-3:] == ["--rsync-path=sudo -n sh -c 'true\nexec rsync \"$@\"' rsync", "/src/", "[::1]:/dst/"]
+
+
+def test_an_upload_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    partial = tmp_path / "d1.partial"
+    odd = os.fsdecode(b"caf\xe9 \n.txt")
+    for name in ("a/kept", "a/b/gone", odd):
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).write_text(name, errors="surrogateescape")
+    (partial / "link").symlink_to("a")
+    with pytest.raises(HitlessError, match="'a/late' did not arrive"):
+        complete(str(tmp_path), "d1", ["a/kept", "a/late", "link", odd])
+    assert sorted(os.listdir(tmp_path)) == ["d1.partial"]
+    for _ in range(2):
+        complete(str(tmp_path), "d1", ["a/kept", "link", odd])
+        assert sorted(os.listdir(tmp_path)) == ["d1"]
+        assert sorted(os.listdir(tmp_path / "d1")) == sorted(["a", odd, "link"])
+        assert os.listdir(tmp_path / "d1/a") == ["kept"]
 
 
 @pytest.mark.parametrize(
@@ -316,7 +336,7 @@ def test_rsync_command_local_and_over_ssh() -> None:
     ],
 )
 def test_ssh_words(words: list[str], kept: list[str]) -> None:
-    assert upload.ssh_words(words) == kept
+    assert from_ssh_on(words) == kept
 
 
 @pytest.mark.parametrize(

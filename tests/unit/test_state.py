@@ -419,7 +419,7 @@ def test_a_phase_that_raises_is_recorded_as_failed(paths):
     with pytest.raises(KeyError), record.phase("health"):
         raise KeyError("x")
     assert [(phase["name"], phase["state"]) for phase in record["phases"]] == [("health", "failed")]
-    assert [(event["event"], event["state"]) for event in record.events] == [("phase", "failed")]
+    assert [(event["event"], event["state"]) for event in record.events] == [("phase", "running"), ("phase", "failed")]
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,8 @@ _PLAY = """
 - hosts: all
   gather_facts: false
   tasks:
-    - hitless.paas.source: {app: shop, deployment: "{{ deployment }}", folder: "{{ folder }}", digest: "{{ source }}"}
-      register: uploaded
     - hitless.paas.build: {app: shop, deployment: "{{ deployment }}", artifact: "{{ artifact }}", source: "{{ source }}", plan: "{{ plan }}", env: "{{ env }}",
-                           secret_names: "{{ secret_names }}", upload: "{{ uploaded.upload }}"}
+                           secret_names: "{{ secret_names }}", folder: "{{ folder }}"}
       register: built
 """
 

@@ -57,7 +57,7 @@ def test_example_is_built_once_and_code_alone_installs_nothing(name: str, comman
     assert [event for event in second.events if event["event"] == "log"] == []
     assert server.sh("cat %s/VERSION" % second.artifact) == "2"
     third = server.build(folder).ok()
-    assert third.phases() == {"upload": "skipped", "install": "skipped", "build": "skipped", "freeze": "skipped"}
+    assert third.phases() == {"upload": "done", "install": "skipped", "build": "skipped", "freeze": "skipped"}
     assert leftovers(server) == ""
 
 

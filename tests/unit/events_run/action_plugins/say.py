@@ -14,4 +14,5 @@ class ActionModule(StepAction):
     phases = ("prepare",)
 
     def run_module(self, args, task_vars):
+        self.emit_all(args["result"])
         return dict(args["result"])
