@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 import subprocess
 import time
@@ -14,10 +15,13 @@ from ansible_collections.hitless.paas.plugins.module_utils._paths import AppPath
 from ansible_collections.hitless.paas.plugins.module_utils._units import environment, sandbox, shell_command
 
 _SHORTEST_SECRET = 4
+_KEPT_LINES = 200
+# Characters; what has no end of line is taken in pieces.
+_LONGEST_LINE = 1 << 20
 
 
 class Ending(NamedTuple):
-    """How a command ended. ``reason`` is None when it ended with 0, else text such as ``exit status 3``."""
+    """How a command ended. ``reason`` is None when it ended with 0, else text such as ``exit status 3``; ``lines`` are its last ones."""
 
     reason: str
     lines: list
@@ -61,16 +65,16 @@ def run_command(command, settings, timeout, unit=None, on_line=None):
     if unit:
         for verb in ("stop", "reset-failed"):
             subprocess.run(["systemctl", verb, unit], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-    lines, started = [], time.monotonic()
+    lines, started = collections.deque(maxlen=_KEPT_LINES), time.monotonic()
     words = command_words(command, settings, timeout, unit)
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace") as child:
-        for line in child.stdout:
+        for line in iter(lambda: child.stdout.readline(_LONGEST_LINE), ""):
             lines.append(line.rstrip("\r\n"))
             if on_line:
                 on_line(lines[-1])
     if not child.returncode:
-        return Ending(None, lines)
-    return Ending(_reason(child.returncode, unit, time.monotonic() - started >= timeout), lines)
+        return Ending(None, list(lines))
+    return Ending(_reason(child.returncode, unit, time.monotonic() - started >= timeout), list(lines))
 
 
 def _reason(code, unit, timed_out):

@@ -70,7 +70,7 @@ class Record:
 
     Attributes:
         events: what happened in this step.
-        listener: called with each event as it happens, or None.
+        listener: called with each event as it happens, and with ``is_kept=False`` when it is not among ``events``; or None.
     """
 
     def __init__(self, paths, values):
@@ -139,6 +139,12 @@ class Record:
         self.events.append({"event": event, "time": now(), "deployment": self.id, **fields})
         if self.listener:
             self.listener(self.events[-1])
+
+    def tell_lines(self, stream, lines):
+        """Show lines of a log as they come, and keep none of them; returns False when nobody listens."""
+        if self.listener and lines:
+            self.listener({"event": "log", "time": now(), "deployment": self.id, "stream": stream, "lines": lines}, is_kept=False)
+        return self.listener is not None
 
     def move(self, status):
         """Go to ``status``, or stay; HitlessError ``status_illegal`` when there is no way from here to there."""

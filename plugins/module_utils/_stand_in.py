@@ -39,9 +39,9 @@ class AnsibleModule:
         self.check_mode = _call["check_mode"]
         self._told = 0
 
-    def tell(self, event):
-        """Say that something happened, at once."""
-        self._told += 1
+    def tell(self, event, is_kept=True):
+        """Say that something happened, at once. What is kept is among the events of the result as well."""
+        self._told += is_kept
         _say(event=event)
 
     def exit_json(self, **result):

@@ -262,6 +262,23 @@ def test_every_byte_of_a_variable_arrives_and_a_secret_is_nowhere(app: App) -> N
     assert secret not in app.host.sh("ps axww; journalctl --no-pager -q")
 
 
+def test_what_a_hook_writes_is_shown_while_it_runs(app: App) -> None:
+    app.deploy("1", mounts={"/app/kept": "kept"})
+    waits = "seq 20000; echo ready; until [ -e /app/kept/go ]; do sleep 0.1; done; echo end"
+    app.write("2", hooks={"pre_deploy": waits, "timeout": "60s"}, mounts={"/app/kept": "kept"})
+    run = app.start("deploy")
+    assert run.stdout
+    lines = []
+    for event in map(json.loads, run.stdout):
+        if event["event"] == "log" and event["stream"] == "pre_deploy":
+            lines.append(event["line"])
+            if event["line"] == "ready":
+                app.host.sh(f"touch /srv/{app.name}/shared/kept/go")
+    assert run.wait(60) == 0
+    assert lines == [*map(str, range(1, 20001)), "ready", "end"]
+    assert app.get() == (200, "2")
+
+
 def test_a_failing_pre_deploy_hook_moves_no_traffic(app: App) -> None:
     app.deploy("1", hooks={"pre_deploy": "true"})
     app.write("2", hooks={"pre_deploy": "echo no luck; exit 7"})
