@@ -98,7 +98,7 @@ class ActionModule(StepAction):
         refuse_builder(app)
         seconds = round(time.monotonic() - began, 3)
         planned = {"name": "plan", "state": "done", "started": started, "finished": now(), "seconds": seconds}
-        return {"plan": app, "source": _facts(source), "planned": planned}
+        return {"plan": app, "source": _facts(source), "planned": planned, "domains": settings.get("domains") or []}
 
 
 def _facts(source: Source) -> dict[str, Any]:

@@ -53,6 +53,7 @@ OPTIONS = {
         "lease": {"type": "float", "default": 60.0},
         "wait": {"type": "float", "default": 0.0},
         "steal": {"type": "str"},
+        "domains": {"type": "list", "elements": "raw", "default": []},
         "force": {"type": "bool", "default": False},
         "to": {"type": "str"},
         "keep_releases": {"type": "int", "default": 5},

@@ -18,6 +18,7 @@ import time
 from datetime import datetime, timezone
 
 from ansible_collections.hitless.paas.plugins.module_utils._build_plan import artifact_digest
+from ansible_collections.hitless.paas.plugins.module_utils._domains import checked
 from ansible_collections.hitless.paas.plugins.module_utils._errors import HitlessError
 from ansible_collections.hitless.paas.plugins.module_utils._files import read_json, write_atomic
 from ansible_collections.hitless.paas.plugins.module_utils._history import rollback_target, running
@@ -29,6 +30,7 @@ from ansible_collections.hitless.paas.plugins.module_utils._paths import MARKER_
 from ansible_collections.hitless.paas.plugins.module_utils._record import Record, now
 from ansible_collections.hitless.paas.plugins.module_utils._release_folder import ReleaseFolder
 from ansible_collections.hitless.paas.plugins.module_utils._repair import Host, repair
+from ansible_collections.hitless.paas.plugins.module_utils._router import refuse_taken
 from ansible_collections.hitless.paas.plugins.module_utils._toolchain import of_host
 
 _KEY = "/var/lib/hitless/key"
@@ -158,7 +160,7 @@ class Begin:
     Args:
         paths: AppPaths.
         order: the module's parameters: ``target``, ``kind``, ``plan`` (the resolved app), ``source``, ``planned``, ``env``, ``by``, ``controller``,
-            ``lease``, ``wait``, ``steal``, ``force``, ``to``, ``deployment`` (the id that the first host of several chose, or None).
+            ``lease``, ``wait``, ``steal``, ``force``, ``to``, ``domains``, ``deployment`` (the id that the first host of several chose, or None).
     """
 
     def __init__(self, paths, order):
@@ -250,6 +252,8 @@ class Begin:
         digests = self._digests()
         if not order["force"] and live and is_same(live.values, digests, artifact) and self._serves(live):
             return {"action": "nothing", "running": live.values}
+        # The switch would refuse them too, but only after the build.
+        refuse_taken(self.host.router.domains().values(), self.paths.app, [checked(given, "config")["name"] for given in order.get("domains") or ()])
         if not os.path.isdir(self.paths.artifact(artifact)):
             check_disk(self.paths, needed_disk(order["source"].get("bytes", 0), artifact_bytes(self.paths, live)))
         source = {name: order["source"].get(name) for name in ("digest", "branch", "commit", "message", "author", "dirty", "url", "ref")}

@@ -92,6 +92,11 @@ options:
   steal:
     description: Id of a deployment whose run is known to be dead, so that its lock may be taken.
     type: str
+  domains:
+    description: The domains in O(settings); one that another app has ends the deployment before anything is uploaded. The action plugin gives them.
+    type: list
+    elements: raw
+    default: []
   force:
     description: Make a new release although exactly this runs already.
     type: bool

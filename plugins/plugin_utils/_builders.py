@@ -36,7 +36,9 @@ def why_builder(asked: str | None, plan: Mapping[str, Any]) -> str:
 
 
 def builder_fault(builder: str, runtime: str | None, which: Which = shutil.which) -> str | None:
-    """Why a deploy with this builder is refused, as a sentence; None when it is not."""
+    """Why a deploy with this builder and this runtime is refused, as a sentence; None when it is not."""
+    if runtime not in (None, "systemd", *_IMAGE_RUNTIMES):
+        return f"The {runtime} runtime is not there yet; systemd is."
     if builder in ("native", "auto"):
         return None
     if builder in _PROGRAMS and not which(builder):
@@ -54,4 +56,5 @@ def refuse_builder(app: Mapping[str, Any]) -> None:
     """
     fault = builder_fault(app["build"]["builder"], app.get("runtime"))
     if fault:
-        raise HitlessError("builder_missing", f"{fault} Nothing was changed.", "hitless plan --builder native, to see what can be built without it.")
+        hint = "hitless plan --builder native, to see what can be built without it; runtime: systemd is the default."
+        raise HitlessError("builder_missing", f"{fault} Nothing was changed.", hint)

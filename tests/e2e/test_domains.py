@@ -70,6 +70,19 @@ def test_a_name_of_another_app_is_refused_with_its_owner_until_it_is_free(app: A
     assert ask(app, f"www.{app.name}.test")[1] == "9"
 
 
+def test_a_deploy_that_wants_a_name_of_another_app_is_refused_before_anything_is_uploaded(app: App, new_app: Callable[[], App]) -> None:
+    other = new_app()
+    app.deploy("1")
+    other.deploy("9")
+    other.write("10", domains=[other.domain, app.domain.upper()])
+    code, events = other.hitless("deploy")
+    assert (code, events[-1]["event"]) == (2, "failed")
+    assert f"{app.domain} belongs to the app {app.name}" in events[-1]["reason"]
+    assert not [event for event in events if event["event"] == "phase" and event["name"] in ("upload", "build", "start")]
+    assert (app.get(), other.get()) == ((200, "1"), (200, "9"))
+    other.deploy("11", domains=[other.domain])
+
+
 def test_hitless_yml_is_synced_and_what_the_command_added_stays(app: App) -> None:
     app.deploy("1", domains=[app.domain, {"name": f"old.{app.name}.test", "redirect_to": app.domain}])
     assert app.hitless("domain", "add", f"extra.{app.name}.test", "--no-tls")[0] == 0

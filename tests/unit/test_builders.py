@@ -53,6 +53,11 @@ def test_a_builder_that_is_a_program_has_to_be_there() -> None:
     assert "docker runtime" in str(builder_fault("nixpacks", "systemd", lambda name: "/usr/bin/" + name))
 
 
+@pytest.mark.parametrize(("runtime", "refused"), [(None, False), ("systemd", False), ("docker", True)])
+def test_a_runtime_that_is_not_there_is_refused_whatever_builds(runtime: str | None, refused: bool) -> None:
+    assert bool(builder_fault("native", runtime)) is refused
+
+
 def test_what_one_run_says_otherwise(tmp_path: Path) -> None:
     settings = {"source": {"git": "https://h/x", "ref": "main", "token": "T", "key": None, "path": None, "submodules": True}, "build": {"builder": "auto"}}
     assert overridden(settings, ref="next")["source"] == {**settings["source"], "ref": "next"}

@@ -31,7 +31,7 @@ mounts: {/app/uploads: uploads}
 domains: [Shop.example.com]
 targets:
   prod: {hosts: [203.0.113.7], env: {DEBUG: no}, services: {web: {replicas: 4}}}
-  cloud: {provider: hetzner, size: cx22, region: fsn1}
+  second: {hosts: [203.0.113.8], user: deploy}
   dev: {provider: docker}
 """
 
@@ -117,7 +117,10 @@ def test_secret_from_a_file(tmp_path):
         ("app: a\nservices:\n  web:\n    health:\n      type: command\n", 4, "services.web.health.command", "is missing"),
         ("app: a\nservices:\n  Web: {}\n", 3, "services.Web", "not a name"),
         ("app: a\nservices:\n  w: {type: worker, health: {type: http}}\n", 3, "services.w.health.type", "a worker has no port"),
-        ("app: a\nservices:\n  w: {strategy: blue-green}\n", 3, "services.w.strategy", "blue_green, rolling, canary, stop_start"),
+        ("app: a\nservices:\n  w: {strategy: blue-green}\n", 3, "services.w.strategy", "blue_green"),
+        ("app: a\nservices:\n  w: {strategy: canary}\n", 3, "services.w.strategy", "blue_green"),
+        ("app: a\nrouter: traefik\n", 2, "router", "haproxy"),
+        ("app: a\ntargets:\n  t: {provider: hetzner}\n", 3, "targets.t.provider", "byos, docker"),
         ("app: a\nservices:\n  w: {resources: {memory: 5X}}\n", 3, "services.w.resources.memory", "512M"),
         ("app: a\nservices:\n  w:\n    root: ../x\n", 4, "services.w.root", "without .."),
         ("app: a\nservices:\n  w:\n    build: {build: ' '}\n", 4, "services.w.build.build", 'or "" for nothing'),
