@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import IO, Any, cast
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.common.text.converters import to_text
+from ansible.utils.display import Display
 
 # What ssh itself ends with when it has no connection.
 _NO_CONNECTION = 255
@@ -27,6 +29,10 @@ def transport(connection: Any) -> str:
 def from_ssh_on(words: Sequence[str]) -> list[str]:
     """An ssh command without what gives it a password, which a connection that is shared does not ask for again."""
     return list(words[next((index for index, word in enumerate(words) if os.path.basename(word) == "ssh"), 0) :])
+
+
+def _is_ssh(words: Sequence[str]) -> bool:
+    return os.path.basename(words[0]) == "ssh"
 
 
 def ssh_words(connection: Any) -> list[str]:
@@ -62,6 +68,8 @@ def run_live(words: list[str], stdin: bytes, on_line: Callable[[str], None]) -> 
         AnsibleConnectionFailure: ssh lost its connection, or never had one.
     """
     lines = []
+    # With -vvv a run shows what it calls, as Ansible's connections do.
+    Display().vvv(("SSH: EXEC " if _is_ssh(words) else "EXEC ") + shlex.join(words))
     # Complaints go to a file, for an ssh that stays behind to share its connection keeps stderr open.
     with tempfile.TemporaryFile() as complaints:
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints) as process:
@@ -73,6 +81,6 @@ def run_live(words: list[str], stdin: bytes, on_line: Callable[[str], None]) -> 
                 on_line(lines[-1])
         complaints.seek(0)
         stderr = complaints.read().decode("utf-8", "replace")
-    if process.returncode == _NO_CONNECTION and words[0].endswith("ssh"):
+    if process.returncode == _NO_CONNECTION and _is_ssh(words):
         raise AnsibleConnectionFailure(f"Failed to connect to the host via ssh: {stderr}")
     return {"rc": process.returncode, "stdout": "".join(lines), "stderr": stderr}

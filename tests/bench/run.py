@@ -314,8 +314,8 @@ def tasks(bench: Bench) -> list[list[str]]:
     called = [line for line in (done.stdout + done.stderr).splitlines() if "SSH: EXEC" in line]
     modules = sum("/.library/" in line for line in called)
     return [
-        ["modules run on the host by a warm deploy", str(modules), "about 6"],
-        ["  other commands over ssh", str(len(called) - modules), ""],
+        ["runs of modules on the host in a warm deploy", str(modules), "about 6"],
+        ["  other commands over ssh, beside the rsync", str(len(called) - modules), ""],
     ]
 
 
