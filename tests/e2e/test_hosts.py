@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -108,10 +109,20 @@ def test_a_host_that_has_switched_goes_back_when_another_cannot(both: App, pair:
     other = new_app()
     other.settings["targets"]["prod"]["hosts"] = [pair.addresses[1]]
     other.deploy("1")
-    both.write("2", domains=[both.domain, other.domain])
-    code, events = both.hitless("deploy")
-    assert (code, events[-1]["event"], events[-1]["rolled_back"]) == (2, "failed", True)
-    assert other.domain in events[-1]["reason"]
+    # The name is free when the deployment begins, and the other app takes it on the second host before the switch.
+    name = f"www.{both.name}.test"
+    waits = "echo ready; until [ -e /app/kept/go ]; do sleep 0.1; done"
+    both.write("2", domains=[both.domain, name], hooks={"pre_deploy": waits, "timeout": "120s"}, mounts={"/app/kept": "kept"})
+    run = both.start("deploy")
+    assert run.stdout
+    events = []
+    for event in map(json.loads, run.stdout):
+        events.append(event)
+        if event["event"] == "log" and event["line"] == "ready":
+            assert other.hitless("domain", "add", name, "--no-tls")[0] == 0
+            pair.hosts[0].sh(f"touch /srv/{both.name}/shared/kept/go")
+    assert (run.wait(60), events[-1]["event"], events[-1]["rolled_back"]) == (2, "failed", True)
+    assert f"{name} belongs to the app {other.name}" in events[-1]["reason"]
     assert {event["host"] for event in events if event["event"] == "switch"} == {pair.addresses[0]}
     assert pair.served(both) == [(200, "1"), (200, "1")]
     assert pair.replicas(both) == [1, 1]
